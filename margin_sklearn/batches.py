@@ -1,0 +1,230 @@
+"""Samples as tensors, and the batches that skorch iterates over: sliced, not collated.
+
+A :class:`torch.utils.data.DataLoader` indexes and collates sample by sample, which takes
+close to half of the time of fitting a small network. Here a whole batch is one indexing
+operation on a tensor that already lies on the device, or, for data that do not fit and
+for sparse ones, one indexing and conversion on the host.
+"""
+
+import warnings
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch.utils.data import Dataset
+
+__all__ = ["Batches", "Samples", "chunk_length", "resolve_device", "take_rows", "to_tensor"]
+
+# Dense data up to this size become one float32 tensor on the CPU; larger ones stream.
+MAX_RESIDENT_BYTES = 2**31
+
+
+def resolve_device(device):
+    """The torch device that ``"auto"`` stands for: cuda, then mps, then cpu.
+
+    Parameters
+    ----------
+    device : str or torch.device
+
+    Returns
+    -------
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the device is not there.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        mps = getattr(torch.backends, "mps", None)
+        return torch.device("mps" if mps is not None and mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device must be 'auto' or the name of a torch device such as 'cpu' or 'cuda:0', "
+            f"got {device!r}."
+        ) from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch sees no CUDA device. "
+            "device='auto' takes what is there."
+        )
+    return resolved
+
+
+def take_rows(X, rows):
+    """Rows of an array, DataFrame, list, tensor or sparse matrix, by slice or indices."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    if scipy.sparse.issparse(X) and X.format not in ("csr", "lil"):
+        X = X.tocsr()
+    if isinstance(X, (list, tuple)):
+        return X[rows] if isinstance(rows, slice) else [X[row] for row in rows]
+    return X[rows]
+
+
+def to_tensor(X, device="cpu", dtype=torch.float32):
+    """Numeric rows (dense or sparse) as a floating tensor on the device.
+
+    Parameters
+    ----------
+    X : ndarray, sparse matrix or torch.Tensor of shape (n, ...)
+    device : torch.device or str
+    dtype : torch.dtype
+
+    Returns
+    -------
+    tensor : torch.Tensor of shape (n, ...)
+        Shares memory with ``X`` where dtype and device allow.
+
+    Raises
+    ------
+    ValueError
+        If a finite value of ``X`` is too large for ``dtype``.
+    """
+    if scipy.sparse.issparse(X):
+        X = X.toarray()
+    if not isinstance(X, torch.Tensor):
+        X = np.ascontiguousarray(X)
+        if not X.dtype.isnative:
+            X = X.astype(X.dtype.newbyteorder("="))
+        with warnings.catch_warnings():
+            # Read-only arrays (memory maps, pandas) are only read here, never written.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            X = torch.from_numpy(X)
+    wide = X.dtype == torch.float64 and dtype != torch.float64
+    tensor = X.to(device=device, dtype=dtype)
+    if wide and not torch.isfinite(tensor).all():
+        value = X.abs().max().item()
+        raise ValueError(
+            f"X contains a value too large for {str(dtype).removeprefix('torch.')}: {value:g}. "
+            "Scale it, for instance with StandardScaler."
+        )
+    return tensor
+
+
+def chunk_length(n_values, limit=2**20):
+    """Rows to take at a time when a row has ``n_values`` numbers: 16 to 4096."""
+    return int(max(16, min(4096, limit // max(1, n_values))))
+
+
+class Samples(Dataset):
+    """X, labels and weights, held on the device where they fit.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (n_samples, ...)
+        Finite numbers of any real dtype.
+    y : array-like of int of shape (n_samples,), default=None
+        Class indices.
+    weight : array-like of float of shape (n_samples,), default=None
+    device : torch.device or str, default="cpu"
+    max_resident_bytes : int, default=None
+        Size as float32 up to which dense ``X`` is kept as one tensor. None: 2 GiB on the
+        CPU, half of the free memory on a GPU. Sparse data are never made dense as a whole.
+
+    Attributes
+    ----------
+    resident : bool
+        Whether ``X`` lies on the device as one tensor.
+    order : torch.Tensor of shape (n_samples,) or None
+        The order of the samples in the epoch last begun.
+    """
+
+    def __init__(self, X, y=None, weight=None, device="cpu", max_resident_bytes=None):
+        self.device = torch.device(device)
+        self.order = None
+        if not isinstance(X, torch.Tensor) and not scipy.sparse.issparse(X):
+            X = np.asarray(X)
+        self.shape = tuple(X.shape)
+        n_bytes = 4 * int(np.prod(self.shape, dtype=np.int64))
+        if max_resident_bytes is None:
+            max_resident_bytes = MAX_RESIDENT_BYTES
+            if self.device.type == "cuda":
+                max_resident_bytes = torch.cuda.mem_get_info(self.device)[0] // 2
+        self.resident = not scipy.sparse.issparse(X) and n_bytes <= max_resident_bytes
+        self.X = to_tensor(X, self.device) if self.resident else X
+        if scipy.sparse.issparse(X):
+            self.X = X.tocsr()
+        self.y = None
+        if y is not None:
+            self.y = torch.as_tensor(np.asarray(y, dtype=np.int64), device=self.device)
+        self.weight = None
+        if weight is not None:
+            self.weight = torch.as_tensor(np.asarray(weight, dtype=np.float32)).to(
+                self.device
+            )
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        x = self.rows(slice(index, index + 1))[0]
+        return x, (torch.tensor(0) if self.y is None else self.y[index])
+
+    def rows(self, index):
+        """Inputs at ``index`` (slice or tensor of indices), a float32 tensor on the device."""
+        if self.resident:
+            return self.X[index]
+        if isinstance(index, torch.Tensor):
+            index = index.cpu().numpy()
+        return to_tensor(self.X[index], self.device)
+
+    def labels(self, index):
+        """(y, weight) at ``index``; weight is None for unweighted samples."""
+        weight = None if self.weight is None else self.weight[index]
+        return (None if self.y is None else self.y[index]), weight
+
+
+class Batches:
+    """Iterates over :class:`Samples` in batches; given to skorch as its iterator.
+
+    Parameters
+    ----------
+    dataset : Samples
+    batch_size : int, default=128
+        A last batch of a single sample joins the one before it: batch norm cannot train
+        on one sample.
+    shuffle : bool, default=False
+        Whether each pass takes the samples in a new order, from torch's generator.
+
+    Yields
+    ------
+    X : torch.Tensor of shape (batch_size, ...)
+    labels : tuple (y, weight)
+    """
+
+    def __init__(self, dataset, batch_size=128, shuffle=False):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+
+    def _starts(self):
+        n = len(self.dataset)
+        starts = list(range(0, n, self.batch_size))
+        if len(starts) > 1 and n - starts[-1] == 1:
+            starts.pop()
+        return starts
+
+    def __len__(self):
+        return len(self._starts())
+
+    def __iter__(self):
+        data = self.dataset
+        if self.shuffle:
+            # On the device, where resident data are indexed: no copy within the epoch.
+            data.order = torch.randperm(
+                len(data), device=data.device if data.resident else "cpu"
+            )
+        else:
+            data.order = torch.arange(len(data), device=data.device)
+        starts = self._starts()
+        for start, stop in zip(starts, [*starts[1:], len(data)], strict=True):
+            index = data.order[start:stop] if self.shuffle else slice(start, stop)
+            x = data.rows(index)
+            if isinstance(index, torch.Tensor):
+                index = index.to(data.device)
+            yield x, data.labels(index)

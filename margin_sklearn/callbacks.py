@@ -1,0 +1,176 @@
+"""skorch callbacks: margins of every epoch, separation, progress."""
+
+import math
+
+import torch
+from skorch.callbacks import Callback
+
+from .batches import chunk_length
+
+__all__ = ["MarginHistory", "ProgressBar", "Separation", "logit_margins"]
+
+# Looked at first when separation is checked; more would cost, fewer would often not tell.
+N_SUSPECTS = 32
+
+
+def logit_margins(logits, y):
+    """Margins of logits (n, n_classes) as a tensor (n,): own logit minus the largest other."""
+    own = logits.gather(1, y[:, None])
+    return (own - logits.scatter(1, y[:, None], -math.inf).amax(dim=1, keepdim=True))[:, 0]
+
+
+class MarginHistory(Callback):
+    """Records each epoch's training accuracy and mean margin, from the training passes.
+
+    The logits are those the loss was computed from, so no pass is added: they are of the
+    network as it was at each step, in training mode. Written to skorch's history:
+    ``train_accuracy`` and ``train_margin``.
+
+    Attributes
+    ----------
+    margins_ : torch.Tensor of shape (n_samples,) or None
+        Margins of the last epoch, in the order of its batches; only while training.
+    """
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.logits_ = []
+        self.targets_ = []
+        self.parts_ = []
+        self.margins_ = None
+
+    def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
+        if training:
+            # References only: one operation an epoch instead of several a step.
+            self.logits_.append(y_pred.detach())
+            self.targets_.append(batch[1][0])
+            if len(self.logits_) == 1024:
+                self._reduce()
+
+    def _reduce(self):
+        if self.logits_:
+            self.parts_.append(
+                logit_margins(torch.cat(self.logits_), torch.cat(self.targets_))
+            )
+            self.logits_, self.targets_ = [], []
+
+    def on_epoch_end(self, net, **kwargs):
+        self._reduce()
+        self.margins_ = torch.cat(self.parts_)
+        self.parts_ = []
+        net.history.record("train_accuracy", (self.margins_ > 0).float().mean().item())
+        net.history.record("train_margin", self.margins_.mean().item())
+
+    def on_train_end(self, net, **kwargs):
+        self.logits_, self.targets_, self.parts_, self.margins_ = [], [], [], None
+
+
+class Separation(Callback):
+    """Notices exactly when the network, in evaluation mode, classifies every sample right.
+
+    After an epoch the 32 samples with the smallest training-mode margins are looked at
+    first: one error there and the answer is no. Only where there is none, all samples follow
+    in the order of their margins, up to the first error. After separation nothing more is
+    looked at until training ends, when the answer is brought up to date. Cost: a forward
+    pass of 32 samples an epoch, plus a few over the whole set near separation.
+
+    Parameters
+    ----------
+    margin_history : MarginHistory
+        Called before this callback; it knows the margins of the epoch.
+    stop : bool, default=False
+        Whether training ends at separation.
+
+    Attributes
+    ----------
+    separated_ : bool
+        Whether the network, as it is now, separates the samples it was trained on.
+    epoch_ : int or None
+        The first epoch (from 1) after which it did.
+    """
+
+    def __init__(self, margin_history=None, stop=False):
+        self.margin_history = margin_history
+        self.stop = stop
+
+    def initialize(self):
+        self.separated_ = False
+        self.epoch_ = None
+        self.stopped_ = False
+        return self
+
+    def on_train_begin(self, net, **kwargs):
+        self.separated_ = False
+        self.known_at_ = None
+        self.stopped_ = False
+
+    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+        if self.separated_:
+            return
+        self.separated_ = self._separates(net, dataset_train)
+        self.known_at_ = len(net.history)
+        if self.separated_:
+            if self.epoch_ is None:
+                self.epoch_ = len(net.history)
+            if self.stop:
+                self.stopped_ = True
+                raise StopTraining
+
+    def on_train_end(self, net, X=None, **kwargs):
+        # Known already if the last epoch ran to its end and was looked at.
+        if self.known_at_ != len(net.history):
+            self.separated_ = self._separates(net, X)
+
+    def _separates(self, net, dataset):
+        n = len(dataset)
+        step = chunk_length(math.prod(dataset.shape[1:]))
+        margins = self.margin_history.margins_
+        if margins is None or len(margins) != n:
+            blocks = (slice(start, start + step) for start in range(0, n, step))
+            return all(self._all_right(net, dataset, block) for block in blocks)
+        few = margins.topk(min(N_SUSPECTS, n), largest=False).indices
+        if not self._all_right(net, dataset, dataset.order[few.to(dataset.order.device)]):
+            return False
+        # Smallest margins first: where there is an error, it comes early.
+        order = dataset.order[margins.argsort().to(dataset.order.device)]
+        return all(self._all_right(net, dataset, block) for block in order.split(step))
+
+    @staticmethod
+    def _all_right(net, dataset, index):
+        with torch.no_grad():
+            net._set_training(False)
+            logits = net.infer(dataset.rows(index))
+            if isinstance(index, torch.Tensor):
+                index = index.to(dataset.device)
+            return bool((logit_margins(logits, dataset.y[index]) > 0).all())
+
+
+class StopTraining(KeyboardInterrupt):
+    """Ends skorch's loop (it stops at KeyboardInterrupt) for a reason of ours."""
+
+
+class ProgressBar(Callback):
+    """One tqdm bar over the epochs, with loss, accuracy and margin."""
+
+    def on_train_begin(self, net, **kwargs):
+        from tqdm.auto import tqdm
+
+        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc="fit")
+
+    def on_epoch_end(self, net, **kwargs):
+        row = net.history[-1]
+        self.bar_.set_postfix(
+            loss=f"{row['train_loss']:.3g}",
+            accuracy=f"{row['train_accuracy']:.3f}",
+            margin=f"{row['train_margin']:.3g}",
+            refresh=False,
+        )
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):
+        self.close()
+
+    def close(self):
+        """Close the bar; it may be called twice."""
+        if getattr(self, "bar_", None) is not None:
+            self.bar_.close()
+            self.bar_ = None

@@ -1,0 +1,193 @@
+"""What MarginClassifier accepts: settings, X, y and weights, or scikit-learn's kind of error."""
+
+import numbers
+
+import numpy as np
+import torch
+from sklearn.utils import check_scalar, column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+
+__all__ = [
+    "check_settings",
+    "check_weights",
+    "validate_fit",
+    "validate_labels",
+    "validate_predict",
+]
+
+
+def check_settings(estimator):
+    """Raise a TypeError or ValueError for settings that no fit can use."""
+    number = {"target_type": numbers.Real}
+    whole = {"target_type": numbers.Integral}
+    check_scalar(estimator.lr, "lr", **number, min_val=0, include_boundaries="neither")
+    check_scalar(estimator.weight_decay, "weight_decay", **number, min_val=0)
+    check_scalar(estimator.max_epochs, "max_epochs", **whole, min_val=1)
+    check_scalar(estimator.batch_size, "batch_size", **whole, min_val=-1)
+    if estimator.batch_size == 0:
+        raise ValueError("batch_size must be positive, or -1 for all samples; got 0.")
+    for name in ("lr", "weight_decay"):
+        if not np.isfinite(getattr(estimator, name)):
+            raise ValueError(f"{name} must be finite, got {getattr(estimator, name)}.")
+    for name, known in (
+        ("criterion", ("cross_entropy", "exponential", "logistic")),
+        ("optimizer", ("adam", "adamw", "sgd")),
+    ):
+        value = getattr(estimator, name)
+        if not callable(value) and value not in known:
+            raise ValueError(f"{name} must be one of {known} or a torch class, got {value!r}.")
+    if not callable(estimator.module) and not isinstance(estimator.module, torch.nn.Module):
+        raise ValueError(
+            f"module must be a torch.nn.Module class or a function that makes one, got "
+            f"{estimator.module!r}."
+        )
+
+
+def validate_fit(estimator, X, y, reset):
+    """X as ndarray or CSR and y as 1-D array, checked; sets ``input_shape_`` on reset."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the "
+            "target y is None."
+        )
+    X, y = _to_numpy(X), _to_numpy(y)
+    try:
+        check_consistent_length(X, y)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. X and y must hold the same samples. A Pipeline step that drops rows "
+            "of X cannot drop them from y: put such a step last (MarginSubsetSelector "
+            "around the classifier), or use imbalanced-learn's Pipeline."
+        ) from error
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype="numeric",
+        allow_nd=True,
+        ensure_min_samples=2,
+    )
+    y = column_or_1d(y, warn=True)
+    check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    check_classification_targets(y)
+    if reset:
+        estimator.input_shape_ = tuple(int(side) for side in X.shape[1:])
+    _check_shape(estimator, X)
+    return X, y
+
+
+def validate_predict(estimator, X):
+    """X as ndarray or CSR, checked against what the estimator was fitted on."""
+    X = validate_data(
+        estimator,
+        _to_numpy(X),
+        reset=False,
+        accept_sparse="csr",
+        dtype="numeric",
+        allow_nd=True,
+    )
+    _check_shape(estimator, X)
+    return X
+
+
+def validate_labels(y, classes):
+    """Index of each label in the sorted array ``classes``."""
+    if len(classes) < 2:
+        raise ValueError(
+            "MarginClassifier needs samples of at least 2 classes in the data, but the data "
+            f"contains only one class: {classes[0]!r}."
+        )
+    try:
+        index = np.searchsorted(classes, y)
+    except TypeError as error:
+        raise ValueError(f"y holds labels unlike the classes {classes}: {error}") from error
+    index = np.minimum(index, len(classes) - 1)
+    unknown = classes[index] != y
+    if np.any(unknown):
+        raise ValueError(
+            f"y contains the label {np.asarray(y)[unknown][0]!r}, which is not among the "
+            f"classes the classifier knows: {classes}."
+        )
+    return index
+
+
+def check_weights(sample_weight, class_weight, index, classes):
+    """Weights with mean 1 over the samples of positive weight, or None if all are equal.
+
+    The product of ``sample_weight`` and ``class_weight`` as scikit-learn means them.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    weight = np.ones(len(index))
+    if sample_weight is not None:
+        if isinstance(sample_weight, numbers.Number):
+            sample_weight = np.full(len(index), sample_weight)
+        weight = check_array(
+            _to_numpy(sample_weight),
+            ensure_2d=False,
+            dtype=np.float64,
+            input_name="sample_weight",
+        )
+        if weight.shape != (len(index),):
+            raise ValueError(
+                f"sample_weight must have shape ({len(index)},), got {weight.shape}."
+            )
+        if (weight < 0).any():
+            raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
+    if class_weight is not None:
+        weight = weight * _class_weights(class_weight, index, classes)[index]
+    positive = weight > 0
+    if not positive.any():
+        raise ValueError("The weights of all samples are zero: there is nothing to fit.")
+    if len(np.unique(index[positive])) < 2 and len(np.unique(index)) >= 2:
+        raise ValueError(
+            "The samples of non-zero weight are all of one class: "
+            f"{classes[index[positive][0]]!r}. At least 2 classes are needed."
+        )
+    if positive.all() and np.ptp(weight) == 0:
+        return None
+    return weight / weight[positive].mean()
+
+
+def _class_weights(class_weight, index, classes):
+    """One weight a class; compute_class_weight wants every class among the samples."""
+    present = np.unique(index)
+    weights = np.ones(len(classes))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        weights[present] = compute_class_weight("balanced", classes=present, y=index)
+    elif isinstance(class_weight, dict):
+        known = classes.tolist()
+        missing = [label for label in class_weight if label not in known]
+        if missing:
+            raise ValueError(
+                f"class_weight names the labels {missing}, which are not in y: {known}."
+            )
+        for label, value in class_weight.items():
+            if not value >= 0:
+                raise ValueError(f"class_weight of {label!r} must not be negative, got {value}.")
+            weights[known.index(label)] = value
+    else:
+        raise ValueError(
+            f"class_weight must be a dict, 'balanced' or None, got {class_weight!r}."
+        )
+    return weights
+
+
+def _to_numpy(values):
+    """Torch tensors as arrays (CPU, no gradient); anything else as it is."""
+    if isinstance(values, torch.Tensor):
+        return values.detach().cpu().numpy()
+    return values
+
+
+def _check_shape(estimator, X):
+    shape = tuple(X.shape[1:])
+    if shape != estimator.input_shape_:
+        raise ValueError(
+            f"X has samples of shape {shape}, but {type(estimator).__name__} was fitted on "
+            f"samples of shape {estimator.input_shape_}."
+        )
+
