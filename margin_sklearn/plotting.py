@@ -1,0 +1,241 @@
+"""Displays: pictures of margins, after scikit-learn's Display contract."""
+
+import numpy as np
+
+from .margins import check_bounds, margin_auc, margin_curve, margins_from_logits
+from .scoring import margins
+
+__all__ = ["MarginCurveDisplay"]
+
+
+class MarginCurveDisplay:
+    """Margin curve: sorted scaled margins against the share of samples, area shaded.
+
+    Made by :meth:`from_estimator` or :meth:`from_predictions`; the constructor takes what
+    they computed. Pass ``ax`` to lay several networks over one another.
+
+    Parameters
+    ----------
+    fraction : ndarray of shape (n_steps,)
+        Share of samples with a margin of at most ``value``, as :func:`margin_curve` gives it.
+    value : ndarray of shape (n_steps,)
+        The distinct margins, increasing.
+    auc : float, default=None
+        Margin-AUC, for the legend.
+    floor, ceiling : float, default=None
+        The band the area is taken in, in units of ``value``.
+    scale : str, default=None
+        Name of the scale, for the axis.
+    name : str, default=None
+        Name of the network, for the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    line_ : matplotlib Line2D
+        The curve.
+    """
+
+    def __init__(
+        self, *, fraction, value, auc=None, floor=None, ceiling=None, scale=None, name=None
+    ):
+        self.fraction = fraction
+        self.value = value
+        self.auc = auc
+        self.floor = floor
+        self.ceiling = ceiling
+        self.scale = scale
+        self.name = name
+
+    def plot(self, ax=None, *, name=None, fill=True, **kwargs):
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes new axes.
+        name : str, default=None
+            Name in the legend instead of the display's.
+        fill : bool, default=True
+            Whether to shade the area and the misclassified part.
+        **kwargs : dict
+            Passed to ``ax.plot`` for the curve.
+
+        Returns
+        -------
+        display : MarginCurveDisplay
+        """
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots()
+        name = self.name if name is None else name
+        label = name
+        if self.auc is not None:
+            label = f"AUC = {self.auc:.3g}" if name is None else f"{name} (AUC = {self.auc:.3g})"
+        # Infinite margins (no gradient) are drawn at the largest finite one.
+        finite = self.value[np.isfinite(self.value)]
+        low, high = (finite.min(), finite.max()) if len(finite) else (-1.0, 1.0)
+        value = np.clip(self.value, low, high)
+        edges = np.concatenate([[0.0], self.fraction])
+        heights = np.concatenate([value[:1], value])
+        (self.line_,) = ax.plot(
+            edges, heights, **{"drawstyle": "steps-pre", "label": label, **kwargs}
+        )
+        color = self.line_.get_color()
+        if fill:
+            base = 0.0 if self.floor is None else self.floor
+            clipped = np.clip(
+                heights,
+                -np.inf if self.floor is None else self.floor,
+                np.inf if self.ceiling is None else self.ceiling,
+            )
+            ax.fill_between(edges, base, clipped, step="pre", color=color, alpha=0.2, lw=0)
+        for bound, text in ((self.floor, "floor"), (self.ceiling, "ceiling")):
+            if bound is not None and not _has_line(ax, bound):
+                ax.axhline(bound, color="0.5", linestyle="--", linewidth=0.8)
+                ax.annotate(
+                    text, (0.01, bound), xycoords=("axes fraction", "data"), va="bottom",
+                    fontsize="small", color="0.4",
+                )  # fmt: skip
+        wrong = np.searchsorted(self.value, 0.0, side="right")
+        share = self.fraction[wrong - 1] if wrong else 0.0
+        if share > 0:
+            ax.axvspan(0, share, color=color, alpha=0.08, lw=0) if fill else None
+            ax.plot([share], [0.0], marker="|", markersize=12, color=color)
+            ax.annotate(
+                f"{100 * share:.2g} % wrong", (share, 0.0), xytext=(3, 3),
+                textcoords="offset points", fontsize="small", color=color,
+            )  # fmt: skip
+        if not _has_line(ax, 0.0):
+            ax.axhline(0.0, color="0.2", linewidth=0.8)
+        unit = {None: "logits", "distance": "distance to the boundary"}.get(
+            self.scale, f"{self.scale}-scaled"
+        )
+        ax.set(
+            xlabel="Share of samples, by increasing margin",
+            ylabel=f"Margin ({unit})",
+            xlim=(0, 1),
+        )
+        if label is not None:
+            ax.legend(loc="upper left")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        scale="distance",
+        floor=None,
+        ceiling=None,
+        sample_weight=None,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the margin curve of a fitted network.
+
+        Parameters
+        ----------
+        estimator : estimator
+            As for :func:`margins`.
+        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+        y : array-like of shape (n_samples,)
+        scale : {None, "distance", "frobenius", "spectral"}, default="distance"
+        floor, ceiling : float, default=None
+            The band of the area, in the units of the scaled margins.
+        sample_weight : array-like of shape (n_samples,), default=None
+        name : str, default=None
+            Name in the legend; None takes the estimator's class.
+        ax : matplotlib Axes, default=None
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : MarginCurveDisplay
+        """
+        values = margins(estimator, X, y, scale=scale)
+        return cls._from_margins(
+            values,
+            sample_weight,
+            floor,
+            ceiling,
+            scale,
+            type(estimator).__name__ if name is None else name,
+        ).plot(ax, **kwargs)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_score,
+        *,
+        floor=None,
+        ceiling=None,
+        sample_weight=None,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the curve of raw margins from a ``decision_function``.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Labels.
+        y_score : array-like of shape (n_samples, n_classes) or (n_samples,)
+            Logits, a column for each label in sorted order; for two classes a vector,
+            positive for the second label.
+        floor, ceiling : float, default=None
+            The band of the area, in units of logits.
+        sample_weight : array-like of shape (n_samples,), default=None
+        name : str, default=None
+        ax : matplotlib Axes, default=None
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : MarginCurveDisplay
+        """
+        y_score = np.asarray(y_score)
+        classes, index = np.unique(np.asarray(y_true), return_inverse=True)
+        n_columns = 2 if y_score.ndim == 1 else y_score.shape[1]
+        if len(classes) != n_columns:
+            raise ValueError(
+                f"y_true holds {len(classes)} different labels, y_score is for {n_columns} "
+                "classes: every class must occur in y_true, so that columns have names."
+            )
+        values = margins_from_logits(y_score, index)
+        return cls._from_margins(values, sample_weight, floor, ceiling, None, name).plot(
+            ax, **kwargs
+        )
+
+    @classmethod
+    def _from_margins(cls, values, sample_weight, floor, ceiling, scale, name):
+        check_bounds(floor, ceiling)
+        fraction, value = margin_curve(values, sample_weight)
+        auc = margin_auc(values, sample_weight, floor=floor, ceiling=ceiling)
+        return cls(
+            fraction=fraction,
+            value=value,
+            auc=auc,
+            floor=floor,
+            ceiling=ceiling,
+            scale=scale,
+            name=name,
+        )
+
+
+def _has_line(ax, height):
+    """Whether a horizontal line already stands there, from a network drawn before."""
+    return any(
+        len(line.get_ydata()) == 2 and np.all(np.asarray(line.get_ydata()) == height)
+        for line in ax.lines
+    )
