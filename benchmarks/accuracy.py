@@ -1,4 +1,4 @@
-"""Test accuracy of MarginClassifier() beside scikit-learn's MLPClassifier(), both as they come.
+"""Test accuracy of MarginClassifier() beside scikit-learn's MLPClassifier(), as they come.
 
     MARGIN_SKLEARN_DATA=... python benchmarks/accuracy.py [--jobs 2] [--csv FILE]
         [--datasets digits ...] [--set max_epochs=50 module__dropout=0.1 ...]
@@ -88,7 +88,8 @@ def print_table(rows):
                 f"{(margin - mlp).mean():+8.2f} ± {(margin - mlp).std():4.2f} "
                 f"{separated:5d}/{len(own):<4d} {ratio:10.2f}   {group}"
             )
-    for group, pairs in (*means.items(), ("all", sum(means.values(), []))):
+    means["all"] = [pair for pairs in means.values() for pair in pairs]
+    for group, pairs in means.items():
         if pairs:
             mlp, margin = np.mean(pairs, axis=0)
             worst = min(b - a for a, b in pairs)

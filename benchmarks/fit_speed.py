@@ -15,9 +15,9 @@ import warnings
 
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
 from sklearn.datasets import load_digits, make_classification
 from sklearn.neural_network import MLPClassifier
+from skorch import NeuralNetClassifier
 
 from margin_sklearn import MLP, ConvNet, MarginClassifier
 
@@ -144,7 +144,8 @@ def main():
         print(f"({case}) {CASES[case]}")
         for name, values in ratios.items():
             print(
-                f"    {name:20s} {np.median(values):5.2f} [{min(values):.2f}, {max(values):.2f}]"
+                f"    {name:20s} {np.median(values):5.2f} "
+                f"[{min(values):.2f}, {max(values):.2f}]"
             )
 
 

@@ -1,4 +1,4 @@
-"""Choose and prune by classification margins, with PyTorch networks as scikit-learn estimators."""
+"""PyTorch networks as scikit-learn estimators, chosen by their classification margins."""
 
 from .classifier import MarginClassifier
 from .exceptions import NotSeparatedWarning

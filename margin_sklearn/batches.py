@@ -89,8 +89,8 @@ def to_tensor(X, device="cpu", dtype=torch.float32):
         X = X.toarray()
     if not isinstance(X, torch.Tensor):
         X = np.ascontiguousarray(X)
-        if not X.dtype.isnative:
-            X = X.astype(X.dtype.newbyteorder("="))
+        if not X.dtype.isnative or X.dtype.itemsize > 8:
+            X = X.astype(np.float64)
         with warnings.catch_warnings():
             # Read-only arrays (memory maps, pandas) are only read here, never written.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
@@ -100,8 +100,8 @@ def to_tensor(X, device="cpu", dtype=torch.float32):
     if wide and not torch.isfinite(tensor).all():
         value = X.abs().max().item()
         raise ValueError(
-            f"X contains a value too large for {str(dtype).removeprefix('torch.')}: {value:g}. "
-            "Scale it, for instance with StandardScaler."
+            f"X contains a value too large for {str(dtype).removeprefix('torch.')}: "
+            f"{value:g}. Scale it, for instance with StandardScaler."
         )
     return tensor
 
@@ -154,9 +154,7 @@ class Samples(Dataset):
             self.y = torch.as_tensor(np.asarray(y, dtype=np.int64), device=self.device)
         self.weight = None
         if weight is not None:
-            self.weight = torch.as_tensor(np.asarray(weight, dtype=np.float32)).to(
-                self.device
-            )
+            self.weight = torch.as_tensor(np.asarray(weight, dtype=np.float32)).to(self.device)
 
     def __len__(self):
         return self.shape[0]

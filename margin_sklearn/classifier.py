@@ -1,30 +1,22 @@
 """MarginClassifier: a PyTorch network as a scikit-learn classifier."""
 
-import copy
 import warnings
 
 import numpy as np
 import torch
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EpochTimer, PrintLog
 
-from .batches import Batches, Samples, chunk_length, resolve_device, to_tensor
-from .callbacks import MarginHistory, ProgressBar, Separation
+from .batches import Samples, chunk_length, resolve_device, to_tensor
+from .building import build_net
+from .callbacks import ProgressBar
 from .exceptions import NotSeparatedWarning
-from .losses import ExponentialLoss, LogisticLoss
 from .modules import MLP
-from .net import (
-    MarginNet,
-    build_module,
-    generator_state,
-    optimizer_settings,
-    seeded,
-    torch_threads,
-    try_module,
-)
+from .net import MarginNet
+from .parameters import NestedParamsEstimator
+from .reproducibility import generator_state, seeded, torch_threads
 from .validation import (
     check_settings,
     check_weights,
@@ -35,27 +27,20 @@ from .validation import (
 
 __all__ = ["MarginClassifier"]
 
-CRITERIA = {
-    "cross_entropy": torch.nn.CrossEntropyLoss,
-    "exponential": ExponentialLoss,
-    "logistic": LogisticLoss,
-}
-OPTIMIZERS = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
-PREFIXES = ("module", "optimizer", "criterion", "callbacks")
-# A training step of fewer floating-point operations than this runs in one thread: with
-# more, the threads' meeting costs more than they save (and depends on what else runs).
-ONE_THREAD_FLOPS = 2e9
 
-
-class MarginClassifier(ClassifierMixin, BaseEstimator):
+class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     """A PyTorch network as a scikit-learn classifier.
 
     TODO
     """
+
+    net_: MarginNet
+    classes_: np.ndarray
+    input_shape_: tuple
+    _n_threads: int | None
+    _generator_state: list
+    _built: dict
+    _built_weight_decay: float
 
     def __init__(
         self,
@@ -90,64 +75,12 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
-        for name, value in kwargs.items():
-            if not _is_nested(name):
-                raise TypeError(
-                    f"MarginClassifier got an unexpected argument {name!r}. Beside its own "
-                    f"parameters it takes names that begin with one of "
-                    f"{[prefix + '__' for prefix in PREFIXES]}."
-                )
-            setattr(self, name, value)
-
-    # --- parameters -----------------------------------------------------------------
-
-    def get_params(self, deep=True):
-        """Parameters of the estimator, ``module__…`` and the like among them.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Unused: there are no estimators inside.
-
-        Returns
-        -------
-        params : dict
-        """
-        params = super().get_params(deep=False)
-        return {**params, **{key: vars(self)[key] for key in vars(self) if _is_nested(key)}}
-
-    def set_params(self, **params):
-        """Set parameters; ``module__…`` and the like may be new ones.
-
-        Parameters
-        ----------
-        **params : dict
-            Names and values.
-
-        Returns
-        -------
-        self : MarginClassifier
-
-        Raises
-        ------
-        ValueError
-            If a name is not a parameter.
-        """
-        known = super().get_params(deep=False)
-        for name, value in params.items():
-            if name not in known and not _is_nested(name):
-                raise ValueError(
-                    f"Invalid parameter {name!r} for estimator MarginClassifier. Valid "
-                    f"parameters are: {sorted(known)}, and names that begin with one of "
-                    f"{[prefix + '__' for prefix in PREFIXES]}."
-                )
-            setattr(self, name, value)
-        return self
+        self._set_nested(kwargs)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.three_d_array = False
+        tags.input_tags.three_d_array = True
         return tags
 
     # --- fitting --------------------------------------------------------------------
@@ -219,7 +152,10 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):
             seed, state, device = None, self._generator_state, torch.device(self.net_.device)
         with seeded(device, seed, state):
             if fresh:
-                self.net_ = self._build(device, X, self.batch_size)
+                self._built, self._built_weight_decay = self._structure(), self.weight_decay
+                self.net_, self._n_threads = build_net(self, self._nested_params(), X, device)
+            else:
+                self._update_net()
             samples = Samples(X, index, weight, device)
             with torch_threads(self._n_threads if device.type == "cpu" else None):
                 self._train(samples, epochs, weight is not None)
@@ -232,59 +168,33 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):
             return int(np.random.SeedSequence().generate_state(1)[0])
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _build(self, device, X, batch_size):
-        """An initialised net around a module that was tried on a few samples."""
-        nested = {key: vars(self)[key] for key in vars(self) if _is_nested(key)}
-        module = build_module(
-            self.module,
-            {k.removeprefix("module__"): nested.pop(k) for k in list(nested) if k[:8] == "module__"},
-            input_shape=self.input_shape_,
-            n_classes=len(self.classes_),
-        )
-        module = module.to(device)
-        flops = try_module(module, to_tensor(X[:2], device), len(self.classes_))
-        small = 3 * flops * min(batch_size, X.shape[0]) < ONE_THREAD_FLOPS
-        self._n_threads = 1 if small else None
-        optimizer = OPTIMIZERS.get(self.optimizer, self.optimizer)
-        history = MarginHistory()
-        callbacks = [
-            ("margin_history", history),
-            ("separation", Separation(history, stop=self.stop_at_separation)),
-            # Copies: a fit must not change what the constructor was given.
-            *copy.deepcopy(list(self.callbacks or [])),
+    def _update_net(self):
+        """Take over settings that may change between two parts of one training."""
+        changed = [
+            name for name, value in self._structure().items() if value is not self._built[name]
         ]
-        if self.verbose == 1:
-            callbacks.append(("progress_bar", ProgressBar()))
-        elif self.verbose >= 2:
-            callbacks.append(("print_log", PrintLog()))
-            callbacks.insert(0, ("epoch_timer", EpochTimer()))
-        net = MarginNet(
-            module,
-            criterion=CRITERIA.get(self.criterion, self.criterion),
-            optimizer=optimizer,
-            lr=self.lr,
-            max_epochs=self.max_epochs,
-            batch_size=batch_size,
-            iterator_train=Batches,
-            iterator_train__shuffle=True,
-            iterator_valid=Batches,
-            dataset=Samples,
-            train_split=None,
-            callbacks=callbacks,
-            device=str(device),
-            verbose=self.verbose,
-            **{**optimizer_settings(optimizer, self.weight_decay, device), **nested},
-        )
-        net.records_batches = bool(self.callbacks)
-        return net.initialize()
+        if changed or set(self._built) != set(self._structure()):
+            raise ValueError(
+                f"{changed or 'nested parameters'} changed since the network was built, so "
+                "training cannot go on from it: fit with warm_start=False."
+            )
+        net = self.net_
+        net.batch_size = self.batch_size
+        dict(net.callbacks_)["separation"].stop = self.stop_at_separation
+        for group in net.optimizer_.param_groups:
+            if net.lr != self.lr:
+                group["lr"] = self.lr
+            if "weight_decay" in group and self._built_weight_decay != self.weight_decay:
+                group["weight_decay"] = self.weight_decay
+        net.lr, self._built_weight_decay = self.lr, self.weight_decay
+
+    def _structure(self):
+        """What cannot change once the network is built."""
+        fixed = ("module", "criterion", "optimizer")
+        return {**self._nested_params(), **{name: getattr(self, name) for name in fixed}}
 
     def _train(self, samples, epochs, weighted):
         net = self.net_
-        if isinstance(net.criterion_, torch.nn.NLLLoss):
-            raise ValueError(
-                "criterion=NLLLoss expects log-probabilities, but modules give logits here: "
-                "use criterion='cross_entropy'."
-            )
         if weighted and not hasattr(net.criterion_, "reduction"):
             raise ValueError(
                 f"sample_weight and class_weight need a criterion with a 'reduction' "
@@ -309,8 +219,9 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):
             )
         elif self.stop_at_separation and not self.separated_ and epochs > 1:
             warnings.warn(
-                f"The network does not separate its training data after max_epochs={epochs}: "
-                f"its accuracy in the last epoch was {self.history_[-1]['train_accuracy']:.4f}. "
+                f"The network does not separate its training data after {epochs} epochs "
+                "(max_epochs): its accuracy on them in the last epoch was "
+                f"{self.history_[-1]['train_accuracy']:.4f}. "
                 "Raise max_epochs, widen the network or lower weight_decay; contradictory "
                 "labels cannot be separated.",
                 NotSeparatedWarning,
@@ -421,8 +332,3 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):
                 rows = to_tensor(X[start : start + step], device)
                 logits[start : start + step] = net.module_(rows).cpu().numpy()
         return logits
-
-
-def _is_nested(name):
-    prefix, separator, rest = name.partition("__")
-    return bool(prefix in PREFIXES and separator and rest)

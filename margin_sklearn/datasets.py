@@ -110,6 +110,8 @@ def _from_openml(name):
         return X.to_numpy(np.uint8).reshape(-1, 28, 28), y
     if name == "cifar10_12k":
         return X.to_numpy(np.uint8).reshape(-1, 3, 32, 32), y
-    for column in X.columns[X.dtypes.map(lambda dtype: not pd.api.types.is_numeric_dtype(dtype))]:
+    for column in X.columns[
+        X.dtypes.map(lambda dtype: not pd.api.types.is_numeric_dtype(dtype))
+    ]:
         X[column] = pd.factorize(X[column])[0]
     return X.to_numpy(np.float64), y

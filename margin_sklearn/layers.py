@@ -1,4 +1,4 @@
-"""The linear layers of a feed-forward network, in the order of execution, batch norm folded in."""
+"""The linear layers of a feed-forward network, in order of execution, batch norm folded in."""
 
 import copy
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ class Layer:
             return torch.linalg.matrix_norm(self.weight, ord=2).item()
         convolution = copy.deepcopy(self.convolution).to("cpu", torch.float64)
         convolution.weight = nn.Parameter(self.weight, requires_grad=False)
-        convolution.bias = None
+        convolution.register_parameter("bias", None)
         x = torch.zeros(1, *self.input_shape, dtype=torch.float64, requires_grad=True)
         y = convolution(x)
 
@@ -159,7 +159,9 @@ def linear_layers(module, example):
 
 def _chain(graph):
     """(kind, payload, input shape) of each operation on the way from input to output."""
-    steps, current, shapes = [], None, set()
+    steps: list[tuple] = []
+    current: fx.Node | None = None
+    shapes: set[fx.Node] = set()
     for node in graph.graph.nodes:
         if node.op == "placeholder":
             if current is None:
@@ -175,8 +177,10 @@ def _chain(graph):
         if _name(node) in _SHAPE_FUNCTIONS or (not tensors and node.op != "get_attr"):
             shapes.add(node)
             continue
-        if tensors != [current]:
-            raise _unsupported(f"{_name(node)!r} does not simply follow the operation before it")
+        if current is None or tensors != [current]:
+            raise _unsupported(
+                f"{_name(node)!r} does not simply follow the operation before it"
+            )
         shape = tuple(current.meta["tensor_meta"].shape[1:])
         current = node
         steps.append((*_classify(graph, node), shape))
@@ -205,7 +209,9 @@ def _classify(graph, node):
 
 
 def _name(node):
-    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return (
+        node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    )
 
 
 def _fold(steps):
@@ -238,7 +244,11 @@ def _fold(steps):
 def _factor(norm):
     variance = norm.running_var.detach().to("cpu", torch.float64)
     factor = (variance + norm.eps).rsqrt()
-    return factor if norm.weight is None else factor * norm.weight.detach().to("cpu", torch.float64)
+    return (
+        factor
+        if norm.weight is None
+        else factor * norm.weight.detach().to("cpu", torch.float64)
+    )
 
 
 def _per_input(pending, weight, source):

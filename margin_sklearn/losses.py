@@ -10,17 +10,17 @@ class _PairwiseLoss(nn.Module):
     def __init__(self, reduction="mean"):
         super().__init__()
         if reduction not in ("none", "mean", "sum"):
-            raise ValueError(
-                f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}."
-            )
+            raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}.")
         self.reduction = reduction
+
+    @staticmethod
+    def _penalty(difference: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
 
     def forward(self, logits, target):
         own = logits.gather(1, target[:, None])
         # The own class is left out exactly: its term would be the constant ell(0).
-        others = torch.ones_like(logits, dtype=torch.bool).scatter(
-            1, target[:, None], False
-        )
+        others = torch.ones_like(logits, dtype=torch.bool).scatter(1, target[:, None], False)
         loss = (self._penalty(logits - own) * others).sum(dim=1)
         if self.reduction == "mean":
             return loss.mean()

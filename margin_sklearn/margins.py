@@ -210,9 +210,7 @@ def _check_margins(margins, sample_weight):
         return margins, np.ones(len(margins))
     weight = np.asarray(sample_weight, dtype=np.float64)
     if weight.shape != margins.shape:
-        raise ValueError(
-            f"sample_weight must have shape {margins.shape}, got {weight.shape}."
-        )
+        raise ValueError(f"sample_weight must have shape {margins.shape}, got {weight.shape}.")
     if not np.isfinite(weight).all() or (weight < 0).any():
         bad = weight[~np.isfinite(weight) | (weight < 0)][0]
         raise ValueError(f"sample_weight must be finite and non-negative, got {bad}.")

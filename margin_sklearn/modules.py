@@ -1,6 +1,7 @@
 """Torch modules that are sized from the data: inputs to logits."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -73,7 +74,7 @@ class MLP(nn.Sequential):
     ):
         _check_dropout(dropout)
         width = math.prod(input_shape)
-        layers = [nn.Flatten()] if len(input_shape) > 1 else []
+        layers: list[nn.Module] = [nn.Flatten()] if len(input_shape) > 1 else []
         for size in _check_widths("hidden_layer_sizes", hidden_layer_sizes):
             layers.append(nn.Linear(width, size))
             if batch_norm:
@@ -146,11 +147,10 @@ class ConvNet(nn.Module):
         grey = len(input_shape) == 2
         depth = 1 if grey else input_shape[0]
         sides = list(input_shape if grey else input_shape[1:])
-        if len(sides) == 2:
-            conv, norm, pool = nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d
-        else:
-            conv, norm, pool = nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d
-        layers = [nn.Unflatten(1, (1, sides[0]))] if grey else []
+        conv: Any = nn.Conv2d if len(sides) == 2 else nn.Conv3d
+        norm: Any = nn.BatchNorm2d if len(sides) == 2 else nn.BatchNorm3d
+        pool: Any = nn.MaxPool2d if len(sides) == 2 else nn.MaxPool3d
+        layers: list[nn.Module] = [nn.Unflatten(1, (1, sides[0]))] if grey else []
         for width in _check_widths("channels", channels):
             layers.append(conv(depth, width, kernel_size, padding=kernel_size // 2))
             if batch_norm:

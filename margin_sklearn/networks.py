@@ -25,7 +25,7 @@ from torch import nn
 
 from .batches import to_tensor
 from .classifier import MarginClassifier
-from .net import torch_threads
+from .reproducibility import torch_threads
 from .validation import validate_labels, validate_predict
 
 __all__ = ["Network", "as_network"]
@@ -47,6 +47,9 @@ _SUPPORTED = (
     + "; and any of these as the last step of a Pipeline or inside a fitted search such as "
     "GridSearchCV (best_estimator_)"
 )
+
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Network:
     prepare: Callable
     encode: Callable
     dtype: torch.dtype = torch.float32
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     n_threads: int | None = None
 
     def inputs(self, rows):
@@ -88,8 +91,8 @@ class Network:
             output = output[:, None]
         if output.ndim != 2:
             raise TypeError(
-                f"{type(self.module).__name__} returns an array of shape {tuple(output.shape)}; "
-                "margins need logits of shape (n_samples, n_classes)."
+                f"{type(self.module).__name__} returns an array of shape "
+                f"{tuple(output.shape)}; margins need logits of shape (n_samples, n_classes)."
             )
         if output.shape[1] == 1:
             output = torch.cat([torch.zeros_like(output), output], dim=1)
@@ -241,7 +244,7 @@ def _mlp_module(estimator):
 
 def _linear(weight, bias):
     """float64 layer from a weight of shape (n_inputs, n_outputs)."""
-    layer = nn.Linear(*weight.shape, dtype=torch.float64)
+    layer = nn.Linear(weight.shape[0], weight.shape[1], dtype=torch.float64)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight.T)))
         layer.bias.copy_(torch.from_numpy(np.array(bias, dtype=np.float64)))

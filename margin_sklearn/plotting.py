@@ -3,7 +3,8 @@
 import numpy as np
 
 from .margins import check_bounds, margin_auc, margin_curve, margins_from_logits
-from .scoring import margins
+from .networks import as_network
+from .scoring import band, check_samples, margins
 
 __all__ = ["MarginCurveDisplay"]
 
@@ -71,9 +72,13 @@ class MarginCurveDisplay:
         if ax is None:
             _, ax = plt.subplots()
         name = self.name if name is None else name
-        label = name
+        # Margins of 0 are ties: not right.
+        wrong = np.searchsorted(self.value, 0.0, side="right")
+        share = self.fraction[wrong - 1] if wrong else 0.0
+        notes = [f"{100 * share:.2g} % wrong"]
         if self.auc is not None:
-            label = f"AUC = {self.auc:.3g}" if name is None else f"{name} (AUC = {self.auc:.3g})"
+            notes.insert(0, f"AUC = {self.auc:.3g}")
+        label = ", ".join(notes) if name is None else f"{name} ({', '.join(notes)})"
         # Infinite margins (no gradient) are drawn at the largest finite one.
         finite = self.value[np.isfinite(self.value)]
         low, high = (finite.min(), finite.max()) if len(finite) else (-1.0, 1.0)
@@ -99,15 +104,10 @@ class MarginCurveDisplay:
                     text, (0.01, bound), xycoords=("axes fraction", "data"), va="bottom",
                     fontsize="small", color="0.4",
                 )  # fmt: skip
-        wrong = np.searchsorted(self.value, 0.0, side="right")
-        share = self.fraction[wrong - 1] if wrong else 0.0
         if share > 0:
-            ax.axvspan(0, share, color=color, alpha=0.08, lw=0) if fill else None
+            if fill:
+                ax.axvspan(0, share, color=color, alpha=0.1, lw=0)
             ax.plot([share], [0.0], marker="|", markersize=12, color=color)
-            ax.annotate(
-                f"{100 * share:.2g} % wrong", (share, 0.0), xytext=(3, 3),
-                textcoords="offset points", fontsize="small", color=color,
-            )  # fmt: skip
         if not _has_line(ax, 0.0):
             ax.axhline(0.0, color="0.2", linewidth=0.8)
         unit = {None: "logits", "distance": "distance to the boundary"}.get(
@@ -118,8 +118,7 @@ class MarginCurveDisplay:
             ylabel=f"Margin ({unit})",
             xlim=(0, 1),
         )
-        if label is not None:
-            ax.legend(loc="upper left")
+        ax.legend(loc="upper left")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -148,7 +147,8 @@ class MarginCurveDisplay:
         y : array-like of shape (n_samples,)
         scale : {None, "distance", "frobenius", "spectral"}, default="distance"
         floor, ceiling : float, default=None
-            The band of the area, in the units of the scaled margins.
+            The band of the area, as for :func:`make_margin_auc_scorer`: with its settings the
+            AUC in the legend is its score.
         sample_weight : array-like of shape (n_samples,), default=None
         name : str, default=None
             Name in the legend; None takes the estimator's class.
@@ -160,7 +160,10 @@ class MarginCurveDisplay:
         -------
         display : MarginCurveDisplay
         """
+        check_bounds(floor, ceiling)
         values = margins(estimator, X, y, scale=scale)
+        network = as_network(estimator)
+        floor, ceiling = band(network, check_samples(network, X, y)[0], scale, floor, ceiling)
         return cls._from_margins(
             values,
             sample_weight,

@@ -156,8 +156,8 @@ def _over_product(network, example, norms):
     # In logarithms: the product of many norms can leave the range of floats.
     if min(norms) == 0:
         raise ValueError(
-            "A layer's weights are all zero, so the product of the norms is zero and no margin "
-            "can be divided by it."
+            "A layer's weights are all zero, so the product of the norms is zero and no "
+            "margin can be divided by it."
         )
     log_norm = sum(math.log(norm) for norm in norms)
     margins_of = raw(network, example)
@@ -177,6 +177,6 @@ def check_scale(scale):
     ValueError
         If there is no scale of that name.
     """
-    if scale is not None and not isinstance(scale, str) or scale not in SCALES:
+    if not isinstance(scale, str | None) or scale not in SCALES:
         raise ValueError(f"scale must be one of {list(SCALES)}, got {scale!r}.")
     return SCALES[scale]

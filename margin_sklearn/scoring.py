@@ -1,5 +1,7 @@
 """margin_auc_score: the area under the margin distribution, as a scikit-learn scorer."""
 
+from typing import ClassVar
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
@@ -59,7 +61,7 @@ def margins(estimator, X, y, *, scale=None):
 
 
 def _margins(network, X, y, scale):
-    X, index = _check(network, X, y)
+    X, index = check_samples(network, X, y)
     result = np.empty(len(index))
     with network.evaluating():
         example = network.inputs(take_rows(X, slice(0, 1)))
@@ -79,7 +81,8 @@ def _margins(network, X, y, scale):
     return result
 
 
-def _check(network, X, y):
+def check_samples(network, X, y):
+    """X with rows to slice and the class indices of y; checked, but for X's values."""
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     check_consistent_length(X, y)
@@ -95,6 +98,34 @@ def _check(network, X, y):
     return X, index
 
 
+def band(network, X, scale, floor, ceiling, random_state=0):
+    """Floor and ceiling in the units of the scaled margins.
+
+    For ``scale="distance"`` they are given as multiples of δ, the median distance of a sample
+    to its nearest neighbor where the network sees the data: a distance means something only
+    beside those between the samples.
+    """
+    if scale != "distance" or (floor is None and ceiling is None):
+        return floor, ceiling
+    n = X.shape[0]
+    index = np.arange(n)
+    if n > N_ANCHORS:
+        index = np.sort(check_random_state(random_state).choice(n, N_ANCHORS, replace=False))
+
+    def prepared(rows):
+        rows = network.prepare(take_rows(X, rows))
+        return rows if hasattr(rows, "tocsr") else np.asarray(rows).reshape(len(rows), -1)
+
+    anchors = prepared(index)
+    step = chunk_length(anchors.shape[1])
+    chunks = ((start, prepared(slice(start, start + step))) for start in range(0, n, step))
+    unit = neighbor_distance(anchors, index, chunks)
+    return (
+        None if floor is None else floor * unit,
+        None if ceiling is None else ceiling * unit,
+    )
+
+
 class MarginAUCScorer(BaseEstimator):
     """The scorer that :func:`make_margin_auc_scorer` makes: ``scorer(estimator, X, y)``.
 
@@ -106,7 +137,7 @@ class MarginAUCScorer(BaseEstimator):
 
     # BaseEstimator reads what may be routed off the signature of ``score``; its first
     # argument is the estimator, not metadata.
-    __metadata_request__score = {"estimator": UNUSED}
+    __metadata_request__score: ClassVar = {"estimator": UNUSED}
 
     def __init__(
         self,
@@ -147,7 +178,7 @@ class MarginAUCScorer(BaseEstimator):
         """
         scale = self._check_settings()
         network = as_network(estimator)
-        X, index = _check(network, X, y)
+        X, index = check_samples(network, X, y)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
         if weight is not None and weight.shape != (len(index),):
             raise ValueError(
@@ -160,11 +191,9 @@ class MarginAUCScorer(BaseEstimator):
             X, y = take_rows(X, chosen), y[chosen]
             weight = None if weight is None else weight[chosen]
         values = _margins(network, X, y, scale)
-        floor, ceiling = self.floor, self.ceiling
-        if self.scale == "distance" and not (floor is None and ceiling is None):
-            unit = self._neighbor_distance(network, X)
-            floor = None if floor is None else floor * unit
-            ceiling = None if ceiling is None else ceiling * unit
+        floor, ceiling = band(
+            network, X, self.scale, self.floor, self.ceiling, self.random_state
+        )
         return margin_auc(values, weight, floor=floor, ceiling=ceiling)
 
     def _check_settings(self):
@@ -172,26 +201,10 @@ class MarginAUCScorer(BaseEstimator):
         if self.at != "samples":
             raise ValueError(f"at must be 'samples', got {self.at!r}.")
         if self.max_samples is not None and not self.max_samples >= 1:
-            raise ValueError(f"max_samples must be at least 1 or None, got {self.max_samples}.")
+            raise ValueError(
+                f"max_samples must be at least 1 or None, got {self.max_samples}."
+            )
         return check_scale(self.scale)
-
-    def _neighbor_distance(self, network, X):
-        n = X.shape[0]
-        index = np.arange(n)
-        if n > N_ANCHORS:
-            random = check_random_state(self.random_state)
-            index = np.sort(random.choice(n, N_ANCHORS, replace=False))
-
-        def prepared(rows):
-            rows = network.prepare(take_rows(X, rows))
-            return rows if hasattr(rows, "tocsr") else np.asarray(rows).reshape(len(rows), -1)
-
-        anchors = prepared(index)
-        step = chunk_length(anchors.shape[1])
-        chunks = (
-            (start, prepared(slice(start, start + step))) for start in range(0, n, step)
-        )
-        return neighbor_distance(anchors, index, chunks)
 
 
 def make_margin_auc_scorer(

@@ -1,4 +1,4 @@
-"""What MarginClassifier accepts: settings, X, y and weights, or scikit-learn's kind of error."""
+"""What MarginClassifier accepts: settings, X, y, weights; or scikit-learn's kind of error."""
 
 import numbers
 
@@ -167,7 +167,9 @@ def _class_weights(class_weight, index, classes):
             )
         for label, value in class_weight.items():
             if not value >= 0:
-                raise ValueError(f"class_weight of {label!r} must not be negative, got {value}.")
+                raise ValueError(
+                    f"class_weight of {label!r} must not be negative, got {value}."
+                )
             weights[known.index(label)] = value
     else:
         raise ValueError(
@@ -190,4 +192,3 @@ def _check_shape(estimator, X):
             f"X has samples of shape {shape}, but {type(estimator).__name__} was fitted on "
             f"samples of shape {estimator.input_shape_}."
         )
-

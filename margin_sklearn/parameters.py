@@ -1,0 +1,95 @@
+"""Parameters of parts: ``module__hidden_layer_sizes``, ``optimizer__momentum`` and so on."""
+
+import inspect
+
+from sklearn.base import BaseEstimator
+
+__all__ = ["NestedParamsEstimator"]
+
+PREFIXES = ("module", "optimizer", "criterion", "callbacks")
+
+
+class NestedParamsEstimator(BaseEstimator):
+    """A scikit-learn estimator with skorch's ``part__name`` parameters.
+
+    They are attributes like the others, so that ``get_params``, ``set_params``, ``clone`` and
+    grid searches see them, although the signature of ``__init__`` cannot name them.
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        # scikit-learn and documentation tools read the parameters off the class's signature:
+        # without the catch-all, which is none.
+        signature = inspect.signature(cls.__init__)
+        named = signature.replace(
+            parameters=[
+                parameter
+                for name, parameter in signature.parameters.items()
+                if name != "self" and parameter.kind is not parameter.VAR_KEYWORD
+            ]
+        )
+        setattr(cls, "__signature__", named)  # noqa: B010 (mypy knows no such attribute)
+
+    def _set_nested(self, params):
+        for name, value in params.items():
+            if not is_nested(name):
+                raise TypeError(
+                    f"{type(self).__name__} got an unexpected argument {name!r}. Beside its "
+                    f"own parameters it takes names that begin with {_PREFIX_LIST}."
+                )
+            setattr(self, name, value)
+
+    def _nested_params(self):
+        return {name: value for name, value in vars(self).items() if is_nested(name)}
+
+    def get_params(self, deep=True):
+        """Parameters of the estimator, ``module__…`` and the like among them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Unused: there are no estimators inside.
+
+        Returns
+        -------
+        params : dict
+        """
+        return {**super().get_params(deep=False), **self._nested_params()}
+
+    def set_params(self, **params):
+        """Set parameters; ``module__…`` and the like may be new ones.
+
+        Parameters
+        ----------
+        **params : dict
+            Names and values.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If a name is not a parameter.
+        """
+        known = super().get_params(deep=False)
+        for name in params:
+            if name not in known and not is_nested(name):
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {type(self).__name__}. Valid "
+                    f"parameters are: {sorted(known)}, and names that begin with "
+                    f"{_PREFIX_LIST}."
+                )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+
+_PREFIX_LIST = ", ".join(f"'{prefix}__'" for prefix in PREFIXES)
+
+
+def is_nested(name):
+    """Whether ``name`` is a parameter of a part."""
+    prefix, separator, rest = name.partition("__")
+    return bool(prefix in PREFIXES and separator and rest)
