@@ -49,8 +49,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         criterion="cross_entropy",
         optimizer="adamw",
         lr=1e-3,
-        weight_decay=0.01,
-        max_epochs=100,
+        weight_decay=1e-3,
+        max_epochs=50,
         batch_size=64,
         stop_at_separation=False,
         class_weight=None,
@@ -170,13 +170,16 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
 
     def _update_net(self):
         """Take over settings that may change between two parts of one training."""
+        now, then = self._structure(), self._built
         changed = [
-            name for name, value in self._structure().items() if value is not self._built[name]
+            name
+            for name in sorted({*now, *then})
+            if name not in now or name not in then or not _same(now[name], then[name])
         ]
-        if changed or set(self._built) != set(self._structure()):
+        if changed:
             raise ValueError(
-                f"{changed or 'nested parameters'} changed since the network was built, so "
-                "training cannot go on from it: fit with warm_start=False."
+                f"{', '.join(changed)} changed since the network was built, so training "
+                "cannot go on from it: fit with warm_start=False."
             )
         net = self.net_
         net.batch_size = self.batch_size
@@ -332,3 +335,11 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                 rows = to_tensor(X[start : start + step], device)
                 logits[start : start + step] = net.module_(rows).cpu().numpy()
         return logits
+
+
+def _same(a, b):
+    """Whether two settings are one; what cannot be compared is not."""
+    try:
+        return a is b or bool(a == b)
+    except (TypeError, ValueError):
+        return False

@@ -50,7 +50,7 @@ class MLP(nn.Sequential):
         Width of each hidden layer; ``()`` gives a linear model.
     batch_norm : bool, default=True
         Whether batch norm stands between each hidden linear layer and its activation.
-    dropout : float, default=0.0
+    dropout : float, default=0.2
         Share of hidden units dropped while training, in [0, 1).
     activation : {"relu", "gelu", "silu", "tanh", "identity"}, default="relu"
 
@@ -69,7 +69,7 @@ class MLP(nn.Sequential):
         n_classes,
         hidden_layer_sizes=(256, 128),
         batch_norm=True,
-        dropout=0.0,
+        dropout=0.2,
         activation="relu",
     ):
         _check_dropout(dropout)

@@ -98,7 +98,7 @@ def validate_labels(y, classes):
     if len(classes) < 2:
         raise ValueError(
             "MarginClassifier needs samples of at least 2 classes in the data, but the data "
-            f"contains only one class: {classes[0]!r}."
+            f"contains only one class: {classes.tolist()[0]!r}."
         )
     try:
         index = np.searchsorted(classes, y)
@@ -108,8 +108,8 @@ def validate_labels(y, classes):
     unknown = classes[index] != y
     if np.any(unknown):
         raise ValueError(
-            f"y contains the label {np.asarray(y)[unknown][0]!r}, which is not among the "
-            f"classes the classifier knows: {classes}."
+            f"y contains the label {np.asarray(y)[unknown].tolist()[0]!r}, which is not among "
+            f"the classes the classifier knows: {classes}."
         )
     return index
 
@@ -145,7 +145,7 @@ def check_weights(sample_weight, class_weight, index, classes):
     if len(np.unique(index[positive])) < 2 and len(np.unique(index)) >= 2:
         raise ValueError(
             "The samples of non-zero weight are all of one class: "
-            f"{classes[index[positive][0]]!r}. At least 2 classes are needed."
+            f"{classes[index[positive]].tolist()[0]!r}. At least 2 classes are needed."
         )
     if positive.all() and np.ptp(weight) == 0:
         return None

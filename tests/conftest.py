@@ -1,0 +1,74 @@
+"""Data and networks that several test modules use; torch in one thread, matplotlib unseen."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, load_iris, make_classification
+from sklearn.preprocessing import StandardScaler
+
+from margin_sklearn import ConvNet, MarginClassifier
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return StandardScaler().fit_transform(X[:600]), y[:600]
+
+
+@pytest.fixture(scope="session")
+def images():
+    X, y = load_digits(return_X_y=True)
+    return (X[:400] / 16).reshape(-1, 8, 8), y[:400]
+
+
+@pytest.fixture(scope="session")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@pytest.fixture(scope="session")
+def binary():
+    X, y = make_classification(200, 6, n_informative=4, random_state=0)
+    return X, y
+
+
+@pytest.fixture(scope="session")
+def fitted(digits):
+    """A small fitted network on the digits; not to be changed."""
+    X, y = digits
+    return MarginClassifier(
+        module__hidden_layer_sizes=(32, 16), max_epochs=8, random_state=0, device="cpu"
+    ).fit(X, y)
+
+
+@pytest.fixture(scope="session")
+def fitted_conv(images):
+    X, y = images
+    return MarginClassifier(
+        ConvNet, module__channels=(4, 8), max_epochs=3, random_state=0, device="cpu"
+    ).fit(X, y)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

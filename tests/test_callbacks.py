@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.base import clone
+
+from margin_sklearn import MarginClassifier
+from margin_sklearn.callbacks import Separation, logit_margins
+from margin_sklearn.margins import margins_from_logits
+
+
+@given(
+    hnp.arrays(float, (6, 3), elements=st.floats(-100, 100)),
+    hnp.arrays(int, 6, elements=st.integers(0, 2)),
+)
+def test_margins_in_torch_are_those_in_numpy(logits, y):
+    ours = logit_margins(torch.from_numpy(logits), torch.from_numpy(y))
+    np.testing.assert_array_equal(ours.numpy(), margins_from_logits(logits, y))
+
+
+def test_history_holds_what_the_training_passes_saw(digits):
+    # Without dropout, batch norm and with a learning rate too small to move anything, what
+    # the passes saw is what the network says now.
+    estimator = MarginClassifier(
+        module__batch_norm=False,
+        module__dropout=0.0,
+        lr=1e-12,
+        max_epochs=2,
+        random_state=0,
+    ).fit(*digits)
+    X, y = digits
+    m = margins_from_logits(estimator.decision_function(X), y)
+    row = estimator.history_[-1]
+    assert row["train_margin"] == pytest.approx(m.mean(), rel=1e-3)
+    assert row["train_accuracy"] == pytest.approx((m > 0).mean())
+    proba = estimator.predict_proba(X)
+    assert row["train_loss"] == pytest.approx(
+        -np.log(proba[range(len(y)), y]).mean(), rel=1e-3
+    )
+
+
+def test_many_batches_are_reduced_on_the_way(digits, monkeypatch):
+    X, y = digits
+    estimator = MarginClassifier(max_epochs=1, batch_size=2, random_state=0)
+    plain = clone(estimator).fit(X, y).history_[-1]
+    from margin_sklearn import callbacks
+
+    monkeypatch.setattr(callbacks, "REDUCE_EVERY", 7)
+    assert clone(estimator).fit(X, y).history_[-1] == plain
+
+
+def test_looking_for_separation_costs_few_samples(digits, monkeypatch):
+    """32 samples an epoch while some of them are wrong; all only near separation."""
+    X, y = digits
+    seen = []
+    all_right = Separation._all_right
+
+    def counting(self, net, dataset, index):
+        rows = (
+            len(range(*index.indices(len(dataset))))
+            if isinstance(index, slice)
+            else len(index)
+        )
+        seen.append(rows)
+        return all_right(net, dataset, index)
+
+    monkeypatch.setattr(Separation, "_all_right", counting)
+    noisy = np.where(np.arange(len(y)) % 10 == 0, (y + 1) % 10, y)
+    MarginClassifier(max_epochs=5, random_state=0).fit(X, noisy)
+    assert seen == [32] * 5
+    seen.clear()
+    estimator = MarginClassifier(max_epochs=20, random_state=0).fit(X, y)
+    assert estimator.separated_
+    # Nothing is looked at between separation and the end.
+    assert len(seen) <= 2 * estimator.separation_epoch_ + 2
+
+
+def test_nothing_of_the_data_stays_in_the_callbacks(fitted):
+    history = dict(fitted.net_.callbacks_)["margin_history"]
+    assert history.margins_ is None
+    assert history.logits_ == history.targets_ == history.parts_ == []
