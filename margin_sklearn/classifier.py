@@ -29,9 +29,114 @@ __all__ = ["MarginClassifier"]
 
 
 class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
-    """A PyTorch network as a scikit-learn classifier.
+    r"""A PyTorch network as a scikit-learn classifier.
 
-    TODO
+    A skorch net is built when :meth:`fit` is called, from the module, the data and the
+    settings below, and kept as ``net_``. No sample is ever held out. The defaults were chosen
+    by test accuracy behind a StandardScaler on six data sets and confirmed on six others
+    (``benchmarks/accuracy.py`` prints the comparison with scikit-learn's MLPClassifier);
+    standardise tables.
+
+    Parameters
+    ----------
+    module : torch.nn.Module class, callable or torch.nn.Module, default=MLP
+        What makes the network, from inputs of shape (n, ...) to logits of shape
+        (n, n_classes), without a softmax at its end. Of its arguments, ``input_shape`` (the
+        shape of one sample, a tuple) and ``n_classes`` are filled in from the data if its
+        signature names them. :class:`MLP` and :class:`ConvNet` (for images) are such modules;
+        any ``nn.Module`` class of fixed sizes does as well. An instance is copied, and
+        training goes on from its weights.
+    criterion : {"cross_entropy", "exponential", "logistic"} or torch loss class, \
+            default="cross_entropy"
+        Loss on logits; see :mod:`margin_sklearn.losses`.
+    optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+    lr : float, default=1e-3
+        Learning rate.
+    weight_decay : float, default=1e-3
+        Decoupled for "adamw", the factor of an L2 penalty for the others.
+    max_epochs : int, default=50
+        Passes over the samples; they are all made unless ``stop_at_separation`` or a callback
+        ends training.
+    batch_size : int, default=64
+        Samples a step; -1 takes all. A last batch of one sample joins the one before it.
+    stop_at_separation : bool, default=False
+        Whether to stop after the first epoch that leaves every training sample classified
+        right. If none does, :class:`NotSeparatedWarning`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss, as everywhere in scikit-learn.
+    warm_start : bool, default=False
+        Whether :meth:`fit` goes on from the network and the optimizer's state that it left.
+        ``lr``, ``weight_decay``, ``batch_size`` and what concerns one call may have changed,
+        the structure may not.
+    callbacks : list of skorch callbacks or (name, callback) tuples, default=None
+        They are copied at each fit.
+    device : str, default="auto"
+        A torch device; "auto" takes cuda, else mps, else cpu. Data that fit stay on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, order of samples and dropout; torch's, NumPy's and Python's global
+        generators are left as they were.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar with loss, accuracy and margin, 2 a table with a
+        row an epoch.
+    **kwargs
+        Parameters of the parts, by skorch's convention: ``module__hidden_layer_sizes``,
+        ``optimizer__momentum``, ``criterion__label_smoothing``, ``callbacks__NAME__…``; here,
+        in ``set_params`` and in grids.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    n_features_in_ : int
+        Length of the second axis of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X was a DataFrame with strings for names.
+    input_shape_ : tuple of int
+        Shape of one sample.
+    net_ : skorch.NeuralNet
+        The fitted skorch net; ``net_.module_`` is the torch module.
+    history_ : skorch.history.History
+        A row an epoch: ``train_loss``, ``train_accuracy`` and ``train_margin`` (mean margin in
+        logits), as the training passes saw them.
+    loss_curve_ : list of float
+        ``train_loss`` of each completed epoch.
+    n_iter_ : int
+        Number of completed epochs.
+    separated_ : bool
+        Whether the network, in evaluation mode, classifies every sample right that it was last
+        trained on (those of weight 0 aside).
+    separation_epoch_ : int or None
+        The first epoch, from 1, after which it did.
+
+    See Also
+    --------
+    margin_auc_score : Score of a fitted network on its training set.
+
+    Notes
+    -----
+    *Reproducibility.* On the CPU the same ``random_state`` gives the same network to the last
+    bit, whatever ``n_jobs`` is around it, for networks of less than 2 GFLOP a training step:
+    they are trained in one thread, which is faster, too. Larger ones use torch's threads, and
+    are the same for the same number of them (``torch.set_num_threads(1)`` settles it).
+
+    *Separation* is found out exactly, for a forward pass of 32 samples an epoch while there
+    are errors, a few passes over all samples near separation, and one at the end.
+
+    Ctrl-C ends training with a warning and leaves the network as far as it came.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from margin_sklearn import MarginClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> network = MarginClassifier(module__hidden_layer_sizes=(64,), random_state=0)
+    >>> model = make_pipeline(StandardScaler(), network).fit(X, y)
+    >>> model.score(X, y) > 0.9
+    True
+    >>> network.n_iter_
+    50
     """
 
     net_: MarginNet

@@ -5,6 +5,9 @@ from sklearn.neighbors import NearestNeighbors
 
 __all__ = ["neighbor_distance"]
 
+# With more copies of itself than this in one chunk, a sample may seem to have no neighbor.
+N_COPIES = 8
+
 
 def neighbor_distance(anchors, anchor_index, chunks):
     """Median distance of the anchors to their nearest neighbor among all samples.
@@ -21,24 +24,23 @@ def neighbor_distance(anchors, anchor_index, chunks):
     Returns
     -------
     distance : float
-        Duplicates (distance 0) are left out of the median.
+        Copies of a sample (distance 0) are not its neighbors.
 
     Raises
     ------
     ValueError
         If no anchor has a neighbor at a distance above 0.
     """
+    # Brute force computes |a|² - 2ab + |b|²: what it leaves of a duplicate is rounding.
+    squares = anchors.multiply(anchors) if hasattr(anchors, "multiply") else anchors**2
+    duplicate = 1e-6 * np.sqrt(np.asarray(squares.sum(axis=1)).ravel())[:, None]
     nearest = np.full(anchors.shape[0], np.inf)
     for start, rows in chunks:
-        n_rows = rows.shape[0]
-        search = NearestNeighbors(n_neighbors=min(2, n_rows), algorithm="brute").fit(rows)
-        distance, index = search.kneighbors(anchors)
-        distance[index + start == anchor_index[:, None]] = np.inf
+        search = NearestNeighbors(n_neighbors=min(N_COPIES, rows.shape[0]), algorithm="brute")
+        distance, index = search.fit(rows).kneighbors(anchors)
+        distance[(index + start == anchor_index[:, None]) | (distance <= duplicate)] = np.inf
         nearest = np.minimum(nearest, distance.min(axis=1))
-    # Brute force computes |a|² - 2ab + |b|²: what it leaves of a duplicate is rounding.
-    norms = anchors.multiply(anchors).sum(axis=1) if hasattr(anchors, "multiply") else None
-    norms = np.sqrt(np.asarray((anchors**2).sum(axis=1) if norms is None else norms).ravel())
-    distinct = nearest[np.isfinite(nearest) & (nearest > 1e-6 * norms)]
+    distinct = nearest[np.isfinite(nearest)]
     if len(distinct) == 0:
         raise ValueError(
             f"No two different samples among {anchors.shape[0]}: there is no distance between "

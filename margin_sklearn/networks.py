@@ -213,7 +213,7 @@ def _from_sklearn(estimator, module):
 
 
 def _linear_module(estimator):
-    coef = np.asarray(estimator.coef_, dtype=np.float64)
+    coef = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64))
     n_outputs = 1 if len(estimator.classes_) == 2 else len(estimator.classes_)
     if coef.shape[0] != n_outputs:
         raise TypeError(

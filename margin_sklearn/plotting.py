@@ -36,6 +36,17 @@ class MarginCurveDisplay:
     figure_ : matplotlib Figure
     line_ : matplotlib Line2D
         The curve.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from margin_sklearn import MarginCurveDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> display = MarginCurveDisplay.from_estimator(model, X, y, floor=-1.0, ceiling=1.0)
+    >>> display.ax_.get_xlabel()
+    'Share of samples, by increasing margin'
     """
 
     def __init__(

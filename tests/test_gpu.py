@@ -1,0 +1,104 @@
+"""The same code on every device: the CPU always, a GPU where there is one (pytest -m gpu)."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from margin_sklearn import ConvNet, MarginClassifier, margin_auc_score, margins
+from margin_sklearn.batches import Batches, Samples
+from margin_sklearn.reproducibility import generator_state
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])]
+on_every_device = pytest.mark.parametrize("device", DEVICES)
+
+
+class NoSynchronisation(Callback):
+    """Raises where a training step makes the host wait for the device."""
+
+    def on_batch_begin(self, net, **kwargs):
+        if torch.cuda.is_available():
+            torch.cuda.set_sync_debug_mode("error")
+
+    def on_batch_end(self, net, **kwargs):
+        if torch.cuda.is_available():
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@on_every_device
+def test_a_fit_learns_and_repeats(device, digits):
+    X, y = digits
+    settings = {"max_epochs": 15, "random_state": 0, "device": device}
+    before = generator_state(torch.device(device))
+    estimator = MarginClassifier(**settings).fit(X, y)
+    after = generator_state(torch.device(device))
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert estimator.score(X, y) > 0.99
+    assert next(estimator.net_.module_.parameters()).device.type == device
+    again = MarginClassifier(**settings).fit(X, y)
+    np.testing.assert_allclose(
+        again.decision_function(X), estimator.decision_function(X), rtol=1e-3, atol=1e-3
+    )
+
+
+@on_every_device
+def test_a_warm_start_goes_on(device, digits):
+    settings = {"random_state": 0, "device": device}
+    whole = MarginClassifier(**settings, max_epochs=4).fit(*digits)
+    parts = MarginClassifier(**settings, max_epochs=2, warm_start=True)
+    parts.fit(*digits).fit(*digits)
+    np.testing.assert_allclose(
+        parts.decision_function(digits[0]),
+        whole.decision_function(digits[0]),
+        rtol=1e-2,
+        atol=1e-2,
+    )
+
+
+@on_every_device
+@pytest.mark.parametrize("scale", [None, "distance", "frobenius", "spectral"])
+def test_scores_agree_with_the_cpus(device, fitted, fitted_conv, digits, images, scale):
+    for estimator, (X, y) in ((fitted, digits), (fitted_conv, images)):
+        expected = margins(estimator, X, y, scale=scale)
+        moved = pickle.loads(pickle.dumps(estimator))
+        moved.net_.module_.to(device)
+        moved.net_.device = device
+        found = margins(moved, X, y, scale=scale)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+        assert margin_auc_score(moved, X, y) == pytest.approx(
+            margin_auc_score(estimator, X, y), abs=1e-3
+        )
+
+
+@on_every_device
+def test_no_step_on_resident_data_waits_for_the_device(device, digits, images):
+    for module, (X, y) in ((None, digits), (ConvNet, images)):
+        given = {} if module is None else {"module": module}
+        estimator = MarginClassifier(
+            **given, max_epochs=2, device=device, callbacks=[NoSynchronisation()]
+        )
+        assert estimator.fit(X, y).n_iter_ == 2
+
+
+@on_every_device
+@pytest.mark.parametrize("limit", [None, 0])
+def test_batches_lie_on_the_device(device, digits, limit):
+    X, y = digits
+    samples = Samples(X, y, np.ones(len(y)), device, max_resident_bytes=limit)
+    for x, (target, weight) in Batches(samples, 64, shuffle=True):
+        assert x.device.type == target.device.type == weight.device.type == device
+
+
+@on_every_device
+def test_a_pickle_of_any_device_predicts_on_the_cpu(device, digits):
+    X, y = digits
+    estimator = MarginClassifier(max_epochs=2, device=device, random_state=0).fit(X, y)
+    again = pickle.loads(pickle.dumps(estimator))
+    again.net_.module_.to("cpu")
+    again.net_.device = "cpu"
+    np.testing.assert_allclose(
+        again.decision_function(X), estimator.decision_function(X), rtol=1e-3, atol=1e-3
+    )

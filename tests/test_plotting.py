@@ -1,0 +1,96 @@
+import inspect
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.metrics import RocCurveDisplay
+
+from margin_sklearn import MarginCurveDisplay, make_margin_auc_scorer, margin_curve, margins
+
+
+@pytest.mark.parametrize("display", [MarginCurveDisplay])
+def test_displays_keep_scikit_learns_contract(display):
+    parameters = inspect.signature(display.plot).parameters
+    assert list(parameters)[:3] == ["self", "ax", "name"]
+    assert parameters["name"].kind is parameters["name"].KEYWORD_ONLY
+    for name in ("from_estimator", "from_predictions"):
+        ours = list(inspect.signature(getattr(display, name)).parameters)
+        theirs = list(inspect.signature(getattr(RocCurveDisplay, name)).parameters)
+        assert ours[:2] == theirs[:2]
+        assert {"ax", "name", "sample_weight"} <= set(ours)
+
+
+def test_the_curve_drawn_is_the_margin_curve(fitted, digits):
+    display = MarginCurveDisplay.from_estimator(fitted, *digits)
+    fraction, value = margin_curve(margins(fitted, *digits, scale="distance"))
+    np.testing.assert_array_equal(display.line_.get_xdata()[1:], fraction)
+    np.testing.assert_array_equal(display.line_.get_ydata()[1:], value)
+    assert display.ax_.figure is display.figure_
+    assert "distance" in display.ax_.get_ylabel()
+    label = display.line_.get_label()
+    assert label.startswith("MarginClassifier (AUC = ")
+    assert label.endswith(f"{100 * (1 - fitted.score(*digits)):.2g} % wrong)")
+
+
+@pytest.mark.parametrize("scale", [None, "distance", "frobenius"])
+def test_the_area_in_the_legend_is_the_score(fitted, digits, scale):
+    bounds = {"floor": -0.1, "ceiling": 0.3}
+    display = MarginCurveDisplay.from_estimator(fitted, *digits, scale=scale, **bounds)
+    assert display.auc == make_margin_auc_scorer(scale, **bounds)(fitted, *digits)
+
+
+def test_floor_ceiling_and_the_misclassified_are_marked():
+    values = np.array([-1.0, -0.5, 0.5, 2.0])
+    fraction, value = margin_curve(values)
+    display = MarginCurveDisplay(
+        fraction=fraction, value=value, floor=-0.7, ceiling=1.0, name="a"
+    ).plot()
+    heights = {tuple(np.unique(line.get_ydata())) for line in display.ax_.lines}
+    assert {(-0.7,), (1.0,), (0.0,)} <= heights
+    assert {text.get_text() for text in display.ax_.texts} == {"floor", "ceiling"}
+    assert display.line_.get_label() == "a (50 % wrong)"
+    spans = [patch for patch in display.ax_.patches if patch.get_width() == 0.5]
+    assert len(spans) == 1
+
+
+def test_networks_are_laid_over_one_another(fitted, digits):
+    X, y = digits
+    first = MarginCurveDisplay.from_estimator(fitted, X, y, floor=-1, ceiling=1, name="first")
+    second = MarginCurveDisplay.from_estimator(
+        fitted, X, y, floor=-1, ceiling=1, ax=first.ax_, name="second", color="red"
+    )
+    assert second.ax_ is first.ax_
+    assert second.line_.get_color() == "red"
+    labels = [text.get_text() for text in first.ax_.get_legend().get_texts()]
+    assert [label.split()[0] for label in labels] == ["first", "second"]
+    # Floor and ceiling once, not once a network.
+    assert len(first.ax_.texts) == 2
+
+
+def test_predictions_of_two_classes_and_of_many(fitted, digits, binary):
+    X, y = digits
+    display = MarginCurveDisplay.from_predictions(y, fitted.decision_function(X), name="x")
+    np.testing.assert_array_equal(display.value, np.unique(margins(fitted, X, y)))
+    score = np.array([0.5, -2.0, 1.0])
+    display = MarginCurveDisplay.from_predictions(["b", "b", "a"], score)
+    np.testing.assert_array_equal(display.value, [-2.0, -1.0, 0.5])
+    weighted = MarginCurveDisplay.from_predictions(
+        ["b", "b", "a"], score, sample_weight=[1, 0, 1], fill=False
+    )
+    np.testing.assert_array_equal(weighted.value, [-1.0, 0.5])
+
+
+def test_unusable_input_raises(fitted, digits):
+    with pytest.raises(ValueError, match="2 different labels.*3 classes"):
+        MarginCurveDisplay.from_predictions([0, 1], np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="floor"):
+        MarginCurveDisplay.from_estimator(fitted, *digits, floor=1, ceiling=0)
+    with pytest.raises(ValueError, match="scale"):
+        MarginCurveDisplay.from_estimator(fitted, *digits, scale="norm")
+
+
+def test_infinite_margins_can_be_drawn():
+    fraction, value = margin_curve([-np.inf, 0.5, np.inf])
+    display = MarginCurveDisplay(fraction=fraction, value=value).plot()
+    assert np.isfinite(display.line_.get_ydata()).all()
+    plt.gcf().canvas.draw()
