@@ -18,6 +18,7 @@ import torch
 from sklearn.datasets import load_digits, make_classification
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
+from threadpoolctl import threadpool_limits
 
 from margin_sklearn import MLP, ConvNet, MarginClassifier
 
@@ -121,6 +122,7 @@ def main():
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
     options = parser.parse_args()
     torch.set_num_threads(1)
+    threadpool_limits(1)
     warnings.filterwarnings("ignore", module="sklearn.neural_network")
     card = torch.cuda.get_device_name() if options.device.startswith("cuda") else "CPU"
     print(f"torch {torch.__version__}, {card}, {platform.machine()}, one thread")

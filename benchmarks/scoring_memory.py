@@ -1,9 +1,9 @@
 """Memory that scoring takes above the data, 1,000,000 x 100.
 
-    python benchmarks/scoring_memory.py [--rows 1000000] [--scale distance]
+    python benchmarks/scoring_memory.py [--rows 1000000]
 
-A network is fitted on the first 10,000 rows, in a Pipeline; then the peak memory of the process
-(resident set) is read before and after ``margin_auc_score`` on all rows.
+A network is fitted on the first 10,000 rows, in a Pipeline; then the peak memory of the
+process (resident set) is read before and after ``margin_auc_score`` on all rows.
 """
 
 import argparse

@@ -12,7 +12,7 @@ from .callbacks import MarginHistory, ProgressBar, Separation
 from .losses import ExponentialLoss, LogisticLoss
 from .net import MarginNet
 
-__all__ = ["build_net"]
+__all__ = ["build_net", "refuse_batch_norm"]
 
 CRITERIA = {
     "cross_entropy": torch.nn.CrossEntropyLoss,
@@ -174,6 +174,16 @@ def try_module(module, x, n_classes):
             "expects logits: leave out its last softmax."
         )
     return counter.get_total_flops() / len(x)
+
+
+def refuse_batch_norm(module):
+    """Raise a ValueError if a module that is to train on single samples has batch norm."""
+    norms = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
+    if any(isinstance(part, norms) for part in module.modules()):
+        raise ValueError(
+            "Batch norm cannot train on one sample at a time (n_samples = 1 or batch_size=1): "
+            "give more samples, raise batch_size, or set module__batch_norm=False."
+        )
 
 
 def optimizer_settings(optimizer, weight_decay, device):

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .batches import Samples, chunk_length, resolve_device, to_tensor
-from .building import build_net
+from .building import build_net, refuse_batch_norm
 from .callbacks import ProgressBar
 from .exceptions import NotSeparatedWarning
 from .modules import MLP
@@ -131,7 +131,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from margin_sklearn import MarginClassifier
     >>> X, y = load_iris(return_X_y=True, as_frame=True)
-    >>> network = MarginClassifier(module__hidden_layer_sizes=(64,), random_state=0)
+    >>> network = MarginClassifier(module__hidden_layer_sizes=(256, 64), random_state=0)
     >>> model = make_pipeline(StandardScaler(), network).fit(X, y)
     >>> model.score(X, y) > 0.9
     True
@@ -211,7 +211,19 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         X, y = validate_fit(self, X, y, reset=not warm)
         if not warm:
             self.classes_ = np.unique(y)
-        return self._fit(X, y, sample_weight, fresh=not warm, epochs=self.max_epochs)
+        done = self.n_iter_ if warm else 0
+        self._fit(X, y, sample_weight, fresh=not warm, epochs=self.max_epochs)
+        if self.stop_at_separation and not self.separated_ and not self.net_.interrupted_:
+            warnings.warn(
+                "The network does not separate its training data after "
+                f"{self.n_iter_ - done} epochs: its accuracy on them in the last epoch was "
+                f"{self.history_[-1]['train_accuracy']:.4f}. Raise max_epochs, widen the "
+                "network, lower dropout or weight_decay; contradictory labels cannot be "
+                "separated.",
+                NotSeparatedWarning,
+                stacklevel=2,
+            )
+        return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on the samples given, from the network as it is.
@@ -240,7 +252,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                 f"classes={np.unique(classes)} is not the same as on the last call to "
                 f"partial_fit: {self.classes_}."
             )
-        return self._fit(X, y, sample_weight, fresh=first, epochs=1)
+        self._fit(X, y, sample_weight, fresh=first, epochs=1)
+        return self
 
     def _fit(self, X, y, sample_weight, fresh, epochs):
         check_settings(self)
@@ -262,10 +275,11 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             else:
                 self._update_net()
             samples = Samples(X, index, weight, device)
+            if self.batch_size == 1 or len(samples) == 1:
+                refuse_batch_norm(self.net_.module_)
             with torch_threads(self._n_threads if device.type == "cpu" else None):
                 self._train(samples, epochs, weight is not None)
             self._generator_state = generator_state(device)
-        return self
 
     def _seed(self):
         if self.random_state is None:
@@ -323,16 +337,6 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             warnings.warn(
                 f"Training was interrupted after {self.n_iter_} epochs; the network is "
                 "fitted as far as it came.",
-                stacklevel=4,
-            )
-        elif self.stop_at_separation and not self.separated_ and epochs > 1:
-            warnings.warn(
-                f"The network does not separate its training data after {epochs} epochs "
-                "(max_epochs): its accuracy on them in the last epoch was "
-                f"{self.history_[-1]['train_accuracy']:.4f}. "
-                "Raise max_epochs, widen the network or lower weight_decay; contradictory "
-                "labels cannot be separated.",
-                NotSeparatedWarning,
                 stacklevel=4,
             )
 

@@ -68,7 +68,6 @@ def validate_fit(estimator, X, y, reset):
         accept_sparse="csr",
         dtype="numeric",
         allow_nd=True,
-        ensure_min_samples=2,
     )
     y = column_or_1d(y, warn=True)
     check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)

@@ -17,7 +17,13 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.exceptions import DeviceWarning
 from torch import nn
 
-from margin_sklearn import MLP, ConvNet, MarginClassifier, NotSeparatedWarning
+from margin_sklearn import (
+    MLP,
+    ConvNet,
+    MarginClassifier,
+    NotSeparatedWarning,
+    margin_auc_score,
+)
 
 SMALL = {
     "module__hidden_layer_sizes": (16,),
@@ -362,6 +368,35 @@ def test_feature_names_are_remembered_and_checked(iris):
 def test_unusable_data_raise(X, y, match):
     with pytest.raises(ValueError, match=match):
         MarginClassifier(**SMALL).fit(X, y)
+
+
+def test_sparse_data_are_never_dense_as_a_whole(rng, monkeypatch):
+    X = scipy.sparse.random_array((500, 3000), density=0.01, rng=rng, format="csr")
+    y = np.arange(500) % 2
+    rows, toarray = [], scipy.sparse.csr_array.toarray
+
+    def recording(self, *args, **kwargs):
+        rows.append(self.shape[0])
+        return toarray(self, *args, **kwargs)
+
+    monkeypatch.setattr(scipy.sparse.csr_array, "toarray", recording)
+    estimator = MarginClassifier(**SMALL).fit(X, y)
+    estimator.predict(X)
+    margin_auc_score(estimator, X, y)
+    assert sum(rows) > 500
+    assert max(rows) < 500
+
+
+def test_single_samples_train_networks_without_batch_norm_only(iris):
+    X, y = iris[0][::10], iris[1][::10]
+    for settings in ({"batch_size": 1}, {}):
+        estimator = MarginClassifier(**SMALL, **settings)
+        rows = slice(None) if settings else slice(0, 1)
+        with pytest.raises(ValueError, match="module__batch_norm=False"):
+            estimator.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+        estimator = MarginClassifier(**SMALL, **settings, module__batch_norm=False)
+        estimator.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+        assert estimator.predict(X).shape == y.shape
 
 
 def test_unfitted_and_ill_fitting_input_to_predict(iris):
