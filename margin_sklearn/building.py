@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import warnings
 
 import torch
 from skorch.callbacks import EpochTimer, PrintLog
@@ -92,11 +93,7 @@ def build_net(estimator, nested, X, device):
     )
     net.records_batches = bool(estimator.callbacks)
     net.initialize()
-    if isinstance(net.criterion_, torch.nn.NLLLoss):
-        raise ValueError(
-            "criterion=NLLLoss expects log-probabilities, but modules give logits here: "
-            "use criterion='cross_entropy'."
-        )
+    try_criterion(net.criterion_, len(estimator.classes_), device)
     return net, n_threads
 
 
@@ -174,6 +171,34 @@ def try_module(module, x, n_classes):
             "expects logits: leave out its last softmax."
         )
     return counter.get_total_flops() / len(x)
+
+
+def try_criterion(criterion, n_classes, device):
+    """Raise a ValueError unless ``criterion(logits, class indices)`` is a number."""
+    if isinstance(criterion, torch.nn.NLLLoss):
+        raise ValueError(
+            "criterion=NLLLoss expects log-probabilities, but modules give logits here: "
+            "use criterion='cross_entropy'."
+        )
+    # More rows than columns, so that one cannot pass for the other.
+    logits = torch.zeros(n_classes + 1, n_classes, device=device)
+    try:
+        with warnings.catch_warnings():
+            # torch warns of shapes that it then fails on; the error says it all.
+            warnings.simplefilter("ignore")
+            loss = criterion(
+                logits, torch.zeros(len(logits), dtype=torch.int64, device=device)
+            )
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"{type(criterion).__name__} cannot take logits of shape (n, {n_classes}) and "
+            f"class indices of shape (n,): {error}"
+        ) from error
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        raise ValueError(
+            f"{type(criterion).__name__} must give one number for a batch: leave its "
+            "reduction as it is."
+        )
 
 
 def refuse_batch_norm(module):

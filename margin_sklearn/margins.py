@@ -9,6 +9,9 @@ the share of samples, the margins form the *margin curve*, their quantile functi
 area under it is the *margin-AUC* (arXiv 2107.10199, our operationalisation).
 """
 
+import math
+import numbers
+
 import numpy as np
 
 __all__ = ["margin_auc", "margin_curve", "margins_from_logits"]
@@ -190,7 +193,11 @@ def margin_auc(margins, sample_weight=None, *, floor=None, ceiling=None):
 def check_bounds(floor, ceiling):
     """Raise a ValueError unless floor and ceiling are None or numbers, floor < ceiling."""
     for name, bound in (("floor", floor), ("ceiling", ceiling)):
-        if bound is not None and not np.isfinite(bound):
+        if bound is None:
+            continue
+        if not isinstance(bound, numbers.Real):
+            raise TypeError(f"{name} must be a number or None, got {bound!r}.")
+        if not math.isfinite(bound):
             raise ValueError(f"{name} must be a finite number or None, got {bound}.")
     if floor is not None and ceiling is not None and not floor < ceiling:
         raise ValueError(

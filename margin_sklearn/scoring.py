@@ -1,11 +1,16 @@
 """margin_auc_score: the area under the margin distribution, as a scikit-learn scorer."""
 
+import numbers
 from typing import ClassVar
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import (
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+)
 from sklearn.utils.metadata_routing import UNUSED
 
 from .batches import chunk_length, take_rows
@@ -254,10 +259,8 @@ class MarginAUCScorer(BaseEstimator):
         check_bounds(self.floor, self.ceiling)
         if self.at != "samples":
             raise ValueError(f"at must be 'samples', got {self.at!r}.")
-        if self.max_samples is not None and not self.max_samples >= 1:
-            raise ValueError(
-                f"max_samples must be at least 1 or None, got {self.max_samples}."
-            )
+        if self.max_samples is not None:
+            check_scalar(self.max_samples, "max_samples", numbers.Integral, min_val=1)
         return check_scale(self.scale)
 
 

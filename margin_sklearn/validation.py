@@ -8,6 +8,7 @@ from sklearn.utils import check_scalar, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+from skorch.callbacks import Callback
 
 __all__ = [
     "check_settings",
@@ -38,11 +39,27 @@ def check_settings(estimator):
         value = getattr(estimator, name)
         if not callable(value) and value not in known:
             raise ValueError(f"{name} must be one of {known} or a torch class, got {value!r}.")
+    callbacks = estimator.callbacks
+    if callbacks is not None and (
+        not isinstance(callbacks, list | tuple)
+        or not all(_is_callback(entry) for entry in callbacks)
+    ):
+        raise ValueError(
+            "callbacks must be a list of skorch callbacks or of (name, callback) tuples, got "
+            f"{callbacks!r}."
+        )
     if not callable(estimator.module) and not isinstance(estimator.module, torch.nn.Module):
         raise ValueError(
             f"module must be a torch.nn.Module class or a function that makes one, got "
             f"{estimator.module!r}."
         )
+
+
+def _is_callback(entry):
+    callback = entry[1] if isinstance(entry, tuple) and len(entry) == 2 else entry
+    return isinstance(callback, Callback) or (
+        isinstance(callback, type) and issubclass(callback, Callback)
+    )
 
 
 def validate_fit(estimator, X, y, reset):
@@ -70,6 +87,11 @@ def validate_fit(estimator, X, y, reset):
         allow_nd=True,
     )
     y = column_or_1d(y, warn=True)
+    if y.dtype == object and len({isinstance(label, str) for label in y}) > 1:
+        raise ValueError(
+            "y mixes strings with labels of other types, which have no common order: make "
+            "them all of one type."
+        )
     check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
     check_classification_targets(y)
     if reset:

@@ -124,6 +124,11 @@ def test_parts_get_their_parameters(digits):
         ({"optimizer": "rprop"}, "rprop"),
         ({"module": 3}, "module"),
         ({"device": "tpu"}, "device"),
+        ({"callbacks": [3]}, "callbacks"),
+        ({"callbacks": "disable"}, "callbacks"),
+        ({"criterion": nn.BCEWithLogitsLoss}, "BCEWithLogitsLoss cannot take logits"),
+        ({"criterion": nn.MSELoss}, "MSELoss cannot take logits"),
+        ({"criterion__reduction": "none"}, "one number for a batch"),
         ({"optimizer": torch.optim.LBFGS}, "LBFGS has no weight_decay"),
         ({"criterion": nn.NLLLoss}, "cross_entropy"),
         ({"module": FixedSizes(), "module__width": 3}, "pass the class"),
@@ -363,6 +368,7 @@ def test_feature_names_are_remembered_and_checked(iris):
         ([[1.0], [2.0]], [0.0, np.nan], "NaN"),
         ([[1.0], [2.0]], [[0, 1], [1, 0]], "1d array|should be a 1d"),
         ([[1.0], [2.0]], None, "requires y"),
+        ([[1.0], [2.0]], np.array(["a", 1], dtype=object), "mixes strings"),
     ],
 )
 def test_unusable_data_raise(X, y, match):

@@ -172,10 +172,12 @@ def test_max_samples_scores_a_part(fitted, digits):
         ({"at": "pixels"}, "'pixels'"),
         ({"floor": 1.0, "ceiling": 0.0}, "floor"),
         ({"max_samples": 0}, "max_samples"),
+        ({"max_samples": 0.5}, "max_samples"),
+        ({"ceiling": "high"}, "'high'"),
     ],
 )
 def test_unusable_settings_raise_at_once(settings, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((ValueError, TypeError), match=match):
         make_margin_auc_scorer(**settings)
 
 
