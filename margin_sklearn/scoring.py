@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import (
     check_consistent_length,
     check_random_state,
+    check_scalar,
     column_or_1d,
 )
 from sklearn.utils.metadata_routing import UNUSED
