@@ -5,7 +5,6 @@ install:
 
 test:
 	python -m pytest
-	python -m doctest -o NORMALIZE_WHITESPACE -o ELLIPSIS docs/*.rst
 
 lint:
 	ruff check .

@@ -46,9 +46,9 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         signature names them. :class:`MLP` and :class:`ConvNet` (for images) are such modules;
         any ``nn.Module`` class of fixed sizes does as well. An instance is copied, and
         training goes on from its weights.
-    criterion : {"cross_entropy", "exponential", "logistic"} or torch loss class, \
-            default="cross_entropy"
-        Loss on logits; see :mod:`margin_sklearn.losses`.
+    criterion : str or torch loss class, default="cross_entropy"
+        Loss on logits: "cross_entropy", "exponential" or "logistic" (see
+        :mod:`margin_sklearn.losses`), or a class.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
     lr : float, default=1e-3
         Learning rate.
@@ -89,7 +89,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         The labels, sorted.
     n_features_in_ : int
         Length of the second axis of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X was a DataFrame with strings for names.
     input_shape_ : tuple of int
         Shape of one sample.

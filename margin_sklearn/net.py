@@ -63,6 +63,15 @@ class MarginNet(NeuralNet):
         self._step_optimizer(None)
         return step
 
+    def train_step_single(self, batch, **fit_params):
+        """Forward and backward pass; the batch lies on the device already."""
+        self._set_training(True)
+        x, labels = batch
+        y_pred = self.module_(x, **fit_params)
+        loss = self.get_loss(y_pred, labels, X=x, training=True)
+        loss.backward()
+        return {"loss": loss, "y_pred": y_pred}
+
     def initialize_callbacks(self):
         super().initialize_callbacks()
         self._listeners = {}
@@ -71,8 +80,11 @@ class MarginNet(NeuralNet):
     def notify(self, method_name, **cb_kwargs):
         """Tell the callbacks; those that inherit an empty method are not called."""
         getattr(self, method_name)(self, **cb_kwargs)
-        for name in self._listeners_of(method_name):
-            getattr(dict(self.callbacks_)[name], method_name)(self, **cb_kwargs)
+        listeners = self._listeners_of(method_name)
+        if listeners:
+            for name, callback in self.callbacks_:
+                if name in listeners:
+                    getattr(callback, method_name)(self, **cb_kwargs)
 
     def _listeners_of(self, method_name):
         if method_name not in self._listeners:

@@ -105,7 +105,7 @@ def spectral(network, example):
 
 
 def distance(network, example):
-    r"""Signed first-order distance to the decision boundary, in units of the inputs,
+    r"""Signed first-order distance to the decision boundary, in units of the inputs.
 
     .. math:: \frac{f_{y}(x) - f_{j^*}(x)}
                    {\lVert \nabla_x (f_{y} - f_{j^*})(x) \rVert_2},
@@ -140,12 +140,24 @@ def distance(network, example):
             margin = (
                 logits.gather(1, y[:, None]) - logits.gather(1, rivals[:, None])
             ).squeeze(1)
-            (gradient,) = torch.autograd.grad(margin.sum(), x)
+            if not margin.requires_grad:
+                raise _no_gradient(network)
+            (gradient,) = torch.autograd.grad(margin.sum(), x, allow_unused=True)
+            if gradient is None:
+                raise _no_gradient(network)
         margin = margin.detach().double()
         norm = torch.linalg.vector_norm(gradient.double().flatten(1), dim=1)
         return torch.where(margin == 0, margin, margin / norm)
 
     return scaled
+
+
+def _no_gradient(network):
+    return TypeError(
+        f"{type(network.module).__name__} has no gradient at its input (does it turn x into "
+        "integers, for an embedding?), so there is no distance to its decision boundary. "
+        "scale=None gives margins in logits."
+    )
 
 
 def _recurrent(network):

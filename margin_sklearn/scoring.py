@@ -296,8 +296,9 @@ def make_margin_auc_scorer(
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y, sample_weight=None) -> float``; can be pickled, compared
-        candidates by ``scoring=``, takes part in metadata routing (``set_score_request``).
+        ``scorer(estimator, X, y, sample_weight=None) -> float``; goes where
+        scikit-learn takes ``scoring=``, can be pickled, and takes part in metadata routing
+        (``set_score_request``).
 
     Examples
     --------

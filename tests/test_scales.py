@@ -229,6 +229,22 @@ def test_dead_layers_and_unknown_scales_raise(points):
             check_scale(name)
 
 
+def test_a_network_without_a_gradient_at_its_input_has_no_distance():
+    class Embedded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.out = nn.Embedding(10, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.out(self.embedding(x[:, 0].long()))
+
+    network = Network(Embedded(), np.asarray, np.asarray)
+    X, y = np.arange(5.0)[:, None], np.array([0, 1, 2, 0, 1])
+    with pytest.raises(TypeError, match="no gradient at its input"):
+        scaled(network, "distance", X, y)
+    assert np.isfinite(scaled(network, None, X, y)).all()
+
+
 def test_recurrent_networks_have_distances():
     class Recurrent(nn.Module):
         def __init__(self):
