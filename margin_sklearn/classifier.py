@@ -236,11 +236,17 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         classes : array-like of shape (n_classes,), default=None
             All labels there will be. Required on the first call, later optional.
         sample_weight : array-like of shape (n_samples,), default=None
+            Factors of the loss, taken as they are; in :meth:`fit` only their ratios count.
 
         Returns
         -------
         self : MarginClassifier
         """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} would mean something else for every "
+                "chunk given to partial_fit: pass a dict of weights."
+            )
         first = not hasattr(self, "net_")
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -252,13 +258,15 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                 f"classes={np.unique(classes)} is not the same as on the last call to "
                 f"partial_fit: {self.classes_}."
             )
-        self._fit(X, y, sample_weight, fresh=first, epochs=1)
+        self._fit(X, y, sample_weight, fresh=first, epochs=1, relative_weights=False)
         return self
 
-    def _fit(self, X, y, sample_weight, fresh, epochs):
+    def _fit(self, X, y, sample_weight, fresh, epochs, relative_weights=True):
         check_settings(self)
         index = validate_labels(y, self.classes_)
-        weight = check_weights(sample_weight, self.class_weight, index, self.classes_)
+        weight = check_weights(
+            sample_weight, self.class_weight, index, self.classes_, relative_weights
+        )
         if weight is not None and not weight.all():
             # Weight 0 means not there: for batch norm and separation, too.
             X, index, weight = X[weight > 0], index[weight > 0], weight[weight > 0]
@@ -277,9 +285,11 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             samples = Samples(X, index, weight, device)
             if self.batch_size == 1 or len(samples) == 1:
                 refuse_batch_norm(self.net_.module_)
-            with torch_threads(self._n_threads if device.type == "cpu" else None):
-                self._train(samples, epochs, weight is not None)
-            self._generator_state = generator_state(device)
+            try:
+                with torch_threads(self._n_threads if device.type == "cpu" else None):
+                    self._train(samples, epochs, weight is not None)
+            finally:
+                self._generator_state = generator_state(device)
 
     def _seed(self):
         if self.random_state is None:

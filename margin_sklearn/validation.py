@@ -135,8 +135,11 @@ def validate_labels(y, classes):
     return index
 
 
-def check_weights(sample_weight, class_weight, index, classes):
-    """Weights with mean 1 over the samples of positive weight, or None if all are equal.
+def check_weights(sample_weight, class_weight, index, classes, relative=True):
+    """Weights of the samples, or None if they make no difference.
+
+    With ``relative`` only their ratios count: their mean over the samples of positive weight
+    becomes 1.
 
     The product of ``sample_weight`` and ``class_weight`` as scikit-learn means them.
     """
@@ -168,9 +171,10 @@ def check_weights(sample_weight, class_weight, index, classes):
             "The samples of non-zero weight are all of one class: "
             f"{classes[index[positive]].tolist()[0]!r}. At least 2 classes are needed."
         )
-    if positive.all() and np.ptp(weight) == 0:
-        return None
-    return weight / weight[positive].mean()
+    if relative:
+        equal = positive.all() and np.ptp(weight) == 0
+        return None if equal else weight / weight[positive].mean()
+    return None if (weight == 1).all() else weight
 
 
 def _class_weights(class_weight, index, classes):

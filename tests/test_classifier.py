@@ -565,6 +565,32 @@ def test_partial_fit_asks_for_classes_as_scikit_learn_does(iris):
         estimator.partial_fit(X, y + 3)
 
 
+def test_weights_of_chunks_are_not_made_relative(iris):
+    X, y = iris
+    settings = {**SMALL, "optimizer": "sgd", "weight_decay": 0, "batch_size": -1}
+    chunk = {"classes": [0, 1, 2]}
+    heavy = MarginClassifier(**settings, lr=0.01)
+    heavy.partial_fit(X, y, **chunk, sample_weight=np.full(len(y), 5.0))
+    fast = MarginClassifier(**settings, lr=0.05).partial_fit(X, y, **chunk)
+    for left, right in zip(weights_of(heavy), weights_of(fast), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="dict"):
+        MarginClassifier(class_weight="balanced").partial_fit(X, y, **chunk)
+
+
+def test_a_fit_that_diverged_can_be_begun_anew(digits):
+    estimator = MarginClassifier(
+        criterion="exponential",
+        optimizer="sgd",
+        lr=1e6,
+        module__batch_norm=False,
+        max_epochs=2,
+    )
+    with pytest.raises(ValueError, match="diverged"):
+        estimator.fit(*digits)
+    assert estimator.set_params(lr=1e-3, criterion="cross_entropy").fit(*digits).n_iter_ == 2
+
+
 def test_one_epoch_of_fit_is_one_partial_fit(digits):
     X, y = digits
     fitted = MarginClassifier(**{**SMALL, "max_epochs": 1}).fit(X, y)
