@@ -1,11 +1,12 @@
 """The data's local geometry, from the inputs alone."""
 
 import numpy as np
+from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
 __all__ = ["neighbor_distance"]
 
-# With more copies of itself than this in one chunk, a sample may seem to have no neighbor.
+# Neighbors asked for first: enough unless a sample has this many copies in a chunk.
 N_COPIES = 8
 
 
@@ -39,7 +40,14 @@ def neighbor_distance(anchors, anchor_index, chunks):
         search = NearestNeighbors(n_neighbors=min(N_COPIES, rows.shape[0]), algorithm="brute")
         distance, index = search.fit(rows).kneighbors(anchors)
         distance[(index + start == anchor_index[:, None]) | (distance <= duplicate)] = np.inf
-        nearest = np.minimum(nearest, distance.min(axis=1))
+        found = distance.min(axis=1)
+        # Nothing but copies of itself: look at all of the chunk.
+        crowded = np.isinf(found) & (distance.shape[1] < rows.shape[0])
+        if crowded.any():
+            every = pairwise_distances(anchors[crowded], rows)
+            every[every <= duplicate[crowded]] = np.inf
+            found[crowded] = every.min(axis=1)
+        nearest = np.minimum(nearest, found)
     distinct = nearest[np.isfinite(nearest)]
     if len(distinct) == 0:
         raise ValueError(

@@ -22,6 +22,15 @@ def test_it_is_the_median_distance_to_the_nearest_other_sample(n, step, seed, sp
     assert found == pytest.approx(np.median(distance[:, 1]))
 
 
+@pytest.mark.parametrize("make", [np.asarray, scipy.sparse.csr_array])
+def test_any_number_of_copies(make, rng):
+    X = rng.normal(size=(5, 3))
+    expected = neighbor_distance(X, np.arange(5), pieces(X, 5))
+    many = make(np.tile(X, (30, 1)))
+    index = np.arange(150)
+    assert neighbor_distance(many, index, pieces(many, 150)) == pytest.approx(expected)
+
+
 def test_duplicates_are_left_out(rng):
     X = rng.normal(size=(20, 4)) + 100
     doubled = np.concatenate([X, X])
