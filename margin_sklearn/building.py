@@ -25,8 +25,9 @@ OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
 }
-# A training step of fewer floating-point operations than this runs in one thread: with
-# more threads, their meeting costs more than they save (and depends on what else runs).
+# A training step of fewer floating-point operations than this runs in one thread, so that the
+# order of sums, and so every bit, does not depend on the threads there are (n_jobs changes
+# them). It is faster for small networks; near the limit several threads would be faster.
 ONE_THREAD_FLOPS = 2e9
 
 

@@ -11,8 +11,8 @@ __all__ = ["MarginHistory", "ProgressBar", "Separation", "logit_margins"]
 
 # Looked at first when separation is checked; more would cost, fewer would often not tell.
 N_SUSPECTS = 32
-# Batches whose logits are kept before their margins are taken.
-REDUCE_EVERY = 1024
+# Logits are kept up to this many numbers before their margins are taken (16 MB in float32).
+REDUCE_AT = 2**22
 
 
 def logit_margins(logits, y):
@@ -45,7 +45,7 @@ class MarginHistory(Callback):
             # References only: one operation an epoch instead of several a step.
             self.logits_.append(y_pred.detach())
             self.targets_.append(batch[1][0])
-            if len(self.logits_) == REDUCE_EVERY:
+            if len(self.logits_) * y_pred.numel() >= REDUCE_AT:
                 self._reduce()
 
     def _reduce(self):

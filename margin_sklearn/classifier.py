@@ -66,8 +66,9 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Weights of the classes in the loss, as everywhere in scikit-learn.
     warm_start : bool, default=False
         Whether :meth:`fit` goes on from the network and the optimizer's state that it left.
-        ``lr``, ``weight_decay``, ``batch_size`` and what concerns one call may have changed,
-        the structure may not.
+        ``lr``, ``weight_decay``, ``batch_size``, ``max_epochs`` and ``stop_at_separation`` may
+        have changed; module, criterion, optimizer and callbacks may not. ``device``,
+        ``random_state`` and ``verbose`` stay what they were.
     callbacks : list of skorch callbacks or (name, callback) tuples, default=None
         They are copied at each fit.
     device : str, default="auto"
@@ -116,7 +117,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     -----
     *Reproducibility.* On the CPU the same ``random_state`` gives the same network to the last
     bit, whatever ``n_jobs`` is around it, for networks of less than 2 GFLOP a training step:
-    they are trained in one thread, which is faster, too. Larger ones use torch's threads, and
+    they are trained in one thread. Larger ones use torch's threads, and
     are the same for the same number of them (``torch.set_num_threads(1)`` settles it).
 
     *Separation* is found out exactly, for a forward pass of 32 samples an epoch while there
@@ -322,7 +323,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
 
     def _structure(self):
         """What cannot change once the network is built."""
-        fixed = ("module", "criterion", "optimizer")
+        fixed = ("module", "criterion", "optimizer", "callbacks")
         return {**self._nested_params(), **{name: getattr(self, name) for name in fixed}}
 
     def _train(self, samples, epochs, weighted):

@@ -47,7 +47,7 @@ def test_many_batches_are_reduced_on_the_way(digits, monkeypatch):
     plain = clone(estimator).fit(X, y).history_[-1]
     from margin_sklearn import callbacks
 
-    monkeypatch.setattr(callbacks, "REDUCE_EVERY", 7)
+    monkeypatch.setattr(callbacks, "REDUCE_AT", 7 * 2 * 10)
     assert clone(estimator).fit(X, y).history_[-1] == plain
 
 
