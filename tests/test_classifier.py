@@ -538,9 +538,10 @@ def test_a_warm_start_takes_over_what_may_change_and_refuses_the_rest(digits):
     assert estimator.net_.history[-1]["train_batch_count"] == 19
     with pytest.raises(ValueError, match="module__hidden_layer_sizes.*warm_start=False"):
         estimator.set_params(module__hidden_layer_sizes=(3,)).fit(X, y)
+    other = MarginClassifier(**SMALL, warm_start=True).fit(X, y)
+    other.set_params(callbacks=[EarlyStopping()])
     with pytest.raises(ValueError, match="callbacks changed"):
-        other = MarginClassifier(**SMALL, warm_start=True).fit(X, y)
-        other.set_params(callbacks=[EarlyStopping()]).fit(X, y)
+        other.fit(X, y)
     with pytest.raises(ValueError, match="label 10"):
         MarginClassifier(**SMALL, warm_start=True).fit(X, y).fit(X, y + 2)
 
