@@ -1,7 +1,7 @@
 """PyTorch networks as scikit-learn estimators, chosen by their classification margins."""
 
 from .classifier import MarginClassifier
-from .exceptions import NotSeparatedWarning
+from .exceptions import LocalityWarning, NotSeparatedWarning
 from .margins import margin_auc, margin_curve
 from .model_selection import ResubstitutionSplit
 from .modules import MLP, ConvNet
@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MLP",
     "ConvNet",
+    "LocalityWarning",
     "MarginClassifier",
     "MarginCurveDisplay",
     "NotSeparatedWarning",

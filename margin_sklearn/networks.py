@@ -1,9 +1,5 @@
 """How any supported estimator is seen as one thing: inputs → logits."""
 
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass
-
 import numpy as np
 import skorch
 import torch
@@ -23,12 +19,11 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import nn
 
-from .batches import to_tensor
 from .classifier import MarginClassifier
-from .reproducibility import torch_threads
+from .network import Network
 from .validation import validate_labels, validate_predict
 
-__all__ = ["Network", "as_network"]
+__all__ = ["as_network"]
 
 _LINEAR = (
     LinearDiscriminantAnalysis,
@@ -47,68 +42,6 @@ _SUPPORTED = (
     + "; and any of these as the last step of a Pipeline or inside a fitted search such as "
     "GridSearchCV (best_estimator_)"
 )
-
-
-CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class Network:
-    """A fitted estimator as a torch module from inputs to logits.
-
-    Attributes
-    ----------
-    module : torch.nn.Module
-        Inputs of shape (n, ...) to logits of shape (n, n_classes), or (n, 1) with the logit
-        of class 1 against class 0.
-    prepare : callable
-        Rows of the user's ``X`` to numbers as the module sees them: array or sparse matrix.
-    encode : callable
-        Labels to class indices; raises a ValueError for labels never seen in fitting.
-    dtype : torch.dtype
-    device : torch.device
-    n_threads : int or None
-        CPU threads to compute with; None leaves torch's setting.
-    """
-
-    module: nn.Module
-    prepare: Callable
-    encode: Callable
-    dtype: torch.dtype = torch.float32
-    device: torch.device = CPU
-    n_threads: int | None = None
-
-    def inputs(self, rows):
-        """Rows of the user's ``X`` as a tensor that the module takes."""
-        return to_tensor(self.prepare(rows), self.device, self.dtype)
-
-    def logits(self, x):
-        """Logits of shape (n, n_classes), two columns for a single binary logit."""
-        output = self.module(x)
-        if isinstance(output, tuple):
-            output = output[0]
-        if output.ndim == 1:
-            output = output[:, None]
-        if output.ndim != 2:
-            raise TypeError(
-                f"{type(self.module).__name__} returns an array of shape "
-                f"{tuple(output.shape)}; margins need logits of shape (n_samples, n_classes)."
-            )
-        if output.shape[1] == 1:
-            output = torch.cat([torch.zeros_like(output), output], dim=1)
-        return output
-
-    @contextmanager
-    def evaluating(self):
-        """Evaluation mode and the network's number of threads; both put back afterwards."""
-        training = [module for module in self.module.modules() if module.training]
-        self.module.eval()
-        try:
-            with torch_threads(self.n_threads if self.device.type == "cpu" else None):
-                yield self
-        finally:
-            for module in training:
-                module.training = True
 
 
 def as_network(estimator):

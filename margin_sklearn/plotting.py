@@ -3,8 +3,7 @@
 import numpy as np
 
 from .margins import check_bounds, margin_auc, margin_curve, margins_from_logits
-from .networks import as_network
-from .scoring import band, check_samples, margins
+from .scoring import make_margin_auc_scorer
 
 __all__ = ["MarginCurveDisplay"]
 
@@ -29,6 +28,8 @@ class MarginCurveDisplay:
         Name of the scale, for the axis.
     name : str, default=None
         Name of the network, for the legend.
+    of : str, default="samples"
+        What the margins are of, for the axis.
 
     Attributes
     ----------
@@ -50,7 +51,16 @@ class MarginCurveDisplay:
     """
 
     def __init__(
-        self, *, fraction, value, auc=None, floor=None, ceiling=None, scale=None, name=None
+        self,
+        *,
+        fraction,
+        value,
+        auc=None,
+        floor=None,
+        ceiling=None,
+        scale=None,
+        name=None,
+        of="samples",
     ):
         self.fraction = fraction
         self.value = value
@@ -59,6 +69,7 @@ class MarginCurveDisplay:
         self.ceiling = ceiling
         self.scale = scale
         self.name = name
+        self.of = of
 
     def plot(self, ax=None, *, name=None, fill=True, **kwargs):
         """Draw the curve.
@@ -125,7 +136,7 @@ class MarginCurveDisplay:
             self.scale, f"{self.scale}-scaled"
         )
         ax.set(
-            xlabel="Share of samples, by increasing margin",
+            xlabel=f"Share of {self.of}, by increasing margin",
             ylabel=f"Margin ({unit})",
             xlim=(0, 1),
         )
@@ -141,8 +152,10 @@ class MarginCurveDisplay:
         y,
         *,
         scale="distance",
+        at="samples",
         floor=None,
         ceiling=None,
+        max_samples=None,
         sample_weight=None,
         name=None,
         ax=None,
@@ -156,10 +169,9 @@ class MarginCurveDisplay:
             As for :func:`margins`.
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
         y : array-like of shape (n_samples,)
-        scale : {None, "distance", "frobenius", "spectral"}, default="distance"
-        floor, ceiling : float, default=None
-            The band of the area, as for :func:`make_margin_auc_scorer`: with its settings the
-            AUC in the legend is its score.
+        scale, at, floor, ceiling, max_samples
+            As for :func:`make_margin_auc_scorer`: with its settings the AUC in the legend is
+            its score. The curve of ``margin_auc_score`` is that of ``at="neighborhood"``.
         sample_weight : array-like of shape (n_samples,), default=None
         name : str, default=None
             Name in the legend; None takes the estimator's class.
@@ -171,17 +183,18 @@ class MarginCurveDisplay:
         -------
         display : MarginCurveDisplay
         """
-        check_bounds(floor, ceiling)
-        values = margins(estimator, X, y, scale=scale)
-        network = as_network(estimator)
-        floor, ceiling = band(network, check_samples(network, X, y)[0], scale, floor, ceiling)
+        scorer = make_margin_auc_scorer(
+            scale, at=at, floor=floor, ceiling=ceiling, max_samples=max_samples
+        )
+        values, weight, floor, ceiling = scorer.distribution(estimator, X, y, sample_weight)
         return cls._from_margins(
             values,
-            sample_weight,
+            weight,
             floor,
             ceiling,
             scale,
             type(estimator).__name__ if name is None else name,
+            "samples" if at == "samples" else "points near samples",
         ).plot(ax, **kwargs)
 
     @classmethod
@@ -232,7 +245,7 @@ class MarginCurveDisplay:
         )
 
     @classmethod
-    def _from_margins(cls, values, sample_weight, floor, ceiling, scale, name):
+    def _from_margins(cls, values, sample_weight, floor, ceiling, scale, name, of="samples"):
         check_bounds(floor, ceiling)
         fraction, value = margin_curve(values, sample_weight)
         auc = margin_auc(values, sample_weight, floor=floor, ceiling=ceiling)
@@ -244,6 +257,7 @@ class MarginCurveDisplay:
             ceiling=ceiling,
             scale=scale,
             name=name,
+            of=of,
         )
 
 

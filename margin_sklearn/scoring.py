@@ -4,26 +4,22 @@ import numbers
 from typing import ClassVar
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import (
-    check_consistent_length,
-    check_random_state,
-    check_scalar,
-    column_or_1d,
-)
+from sklearn.utils import check_scalar
 from sklearn.utils.metadata_routing import UNUSED
 
-from .batches import chunk_length, take_rows
 from .margins import check_bounds, margin_auc
-from .neighborhood import neighbor_distance
+from .network_margins import (
+    DEFAULT,
+    MAX_SAMPLES,
+    check_samples,
+    margin_distribution,
+    margins_at,
+)
 from .networks import as_network
 from .scales import check_scale
 
 __all__ = ["MarginAUCScorer", "make_margin_auc_scorer", "margin_auc_score", "margins"]
-
-# Enough for a median; up to this many samples it is exact.
-N_ANCHORS = 1000
 
 
 def margins(estimator, X, y, *, scale=None):
@@ -38,9 +34,9 @@ def margins(estimator, X, y, *, scale=None):
         As for ``estimator.predict``.
     y : array-like of shape (n_samples,)
         Labels.
-    scale : {None, "distance", "frobenius", "spectral"}, default=None
-        What the margins are divided by; None gives differences of logits. See
-        :mod:`margin_sklearn.scales`.
+    scale : str or None, default=None
+        What the margins are divided by: "distance", "frobenius", "path", "spectral" or
+        "total_variation" (:mod:`margin_sklearn.scales`); None gives differences of logits.
 
     Returns
     -------
@@ -64,79 +60,9 @@ def margins(estimator, X, y, *, scale=None):
     >>> ((margins(model, X, y) > 0) == (model.predict(X) == y)).all()
     np.True_
     """
-    return _margins(as_network(estimator), X, y, check_scale(scale))
-
-
-def _margins(network, X, y, scale):
+    network = as_network(estimator)
     X, index = check_samples(network, X, y)
-    result = np.empty(len(index))
-    with network.evaluating():
-        example = network.inputs(take_rows(X, slice(0, 1)))
-        with torch.no_grad():
-            n_outputs = network.logits(example).shape[1]
-        if index.min() < 0 or index.max() >= n_outputs:
-            bad = index.min() if index.min() < 0 else index.max()
-            raise ValueError(f"y holds label {bad}, but the network has {n_outputs} outputs.")
-        scaled = scale(network, example)
-        # A network may be far wider than its input: an eighth of what the input alone allows.
-        step = chunk_length(example.numel(), limit=2**18)
-        for start in range(0, len(index), step):
-            rows = slice(start, start + step)
-            x = network.inputs(take_rows(X, rows))
-            target = x.new_tensor(index[rows], dtype=int)
-            result[rows] = scaled(x, target).cpu().numpy()
-    if np.isnan(result).any():
-        raise ValueError(
-            f"The network gives NaN for sample {np.isnan(result).argmax()}: its weights are "
-            "not finite (a fit that diverged?), or its logits are infinite there."
-        )
-    return result
-
-
-def check_samples(network, X, y):
-    """X with rows to slice and the class indices of y; checked, but for X's values."""
-    if not hasattr(X, "shape"):
-        X = np.asarray(X)
-    check_consistent_length(X, y)
-    if X.shape[0] == 0:
-        raise ValueError(
-            f"Found array with 0 sample(s) (shape={tuple(X.shape)}) while a minimum of 1 is "
-            "required."
-        )
-    if hasattr(X, "tocsr"):
-        X = X.tocsr()
-    y = column_or_1d(y)
-    index = network.encode(y)
-    return X, index
-
-
-def band(network, X, scale, floor, ceiling, random_state=0):
-    """Floor and ceiling in the units of the scaled margins.
-
-    For ``scale="distance"`` they are given as multiples of δ, the median distance of a sample
-    to its nearest neighbor where the network sees the data: a distance means something only
-    beside those between the samples.
-    """
-    if scale != "distance" or (floor is None and ceiling is None):
-        return floor, ceiling
-    n = X.shape[0]
-    index = np.arange(n)
-    if n > N_ANCHORS:
-        index = np.sort(check_random_state(random_state).choice(n, N_ANCHORS, replace=False))
-
-    def prepared(rows):
-        rows = network.prepare(take_rows(X, rows))
-        return rows if hasattr(rows, "tocsr") else np.asarray(rows).reshape(len(rows), -1)
-
-    anchors = prepared(index)
-    # Anchors times chunk: the distances held at a time.
-    step = min(1024, chunk_length(anchors.shape[1]))
-    chunks = ((start, prepared(slice(start, start + step))) for start in range(0, n, step))
-    unit = neighbor_distance(anchors, index, chunks)
-    return (
-        None if floor is None else floor * unit,
-        None if ceiling is None else ceiling * unit,
-    )
+    return margins_at(network, X, index, check_scale(scale))
 
 
 class MarginAUCScorer(BaseEstimator):
@@ -205,7 +131,8 @@ class MarginAUCScorer(BaseEstimator):
         at="samples",
         floor=None,
         ceiling=None,
-        max_samples=None,
+        max_samples=MAX_SAMPLES,
+        noise_weight=False,
         random_state=0,
     ):
         self.scale = scale
@@ -213,6 +140,7 @@ class MarginAUCScorer(BaseEstimator):
         self.floor = floor
         self.ceiling = ceiling
         self.max_samples = max_samples
+        self.noise_weight = noise_weight
         self.random_state = random_state
 
     def __call__(self, estimator, X, y, sample_weight=None):
@@ -236,7 +164,26 @@ class MarginAUCScorer(BaseEstimator):
         score : float
             Higher is better.
         """
-        scale = self._check_settings()
+        values, weight, floor, ceiling = self.distribution(estimator, X, y, sample_weight)
+        return margin_auc(values, weight, floor=floor, ceiling=ceiling)
+
+    def distribution(self, estimator, X, y, sample_weight=None):
+        """The margins that the score is the area of, with weights and bounds.
+
+        Parameters
+        ----------
+        estimator, X, y, sample_weight
+            As for :meth:`score`.
+
+        Returns
+        -------
+        margins : ndarray of float64 of shape (n_margins,)
+            One a sample or, with ``at="neighborhood"``, several a sample, next to each other.
+        weight : ndarray of shape (n_margins,) or None
+        floor, ceiling : float or None
+            In the units of the margins.
+        """
+        self._check_settings()
         network = as_network(estimator)
         X, index = check_samples(network, X, y)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
@@ -244,25 +191,20 @@ class MarginAUCScorer(BaseEstimator):
             raise ValueError(
                 f"sample_weight must have shape ({len(index)},), got {weight.shape}."
             )
-        y = column_or_1d(y)
-        if self.max_samples is not None and len(index) > self.max_samples:
-            random = check_random_state(self.random_state)
-            chosen = np.sort(random.choice(len(index), int(self.max_samples), replace=False))
-            X, y = take_rows(X, chosen), y[chosen]
-            weight = None if weight is None else weight[chosen]
-        values = _margins(network, X, y, scale)
-        floor, ceiling = band(
-            network, X, self.scale, self.floor, self.ceiling, self.random_state
-        )
-        return margin_auc(values, weight, floor=floor, ceiling=ceiling)
+        return margin_distribution(network, X, index, weight, **self.get_params())
 
     def _check_settings(self):
         check_bounds(self.floor, self.ceiling)
-        if self.at != "samples":
-            raise ValueError(f"at must be 'samples', got {self.at!r}.")
+        if self.at not in ("samples", "neighborhood"):
+            raise ValueError(f"at must be 'samples' or 'neighborhood', got {self.at!r}.")
         if self.max_samples is not None:
             check_scalar(self.max_samples, "max_samples", numbers.Integral, min_val=1)
-        return check_scale(self.scale)
+        if self.noise_weight and self.at != "neighborhood":
+            raise ValueError(
+                "noise_weight=True needs at='neighborhood': it weighs samples by the labels "
+                "of their neighbors."
+            )
+        check_scale(self.scale)
 
 
 def make_margin_auc_scorer(
@@ -270,7 +212,8 @@ def make_margin_auc_scorer(
     at="samples",
     floor=None,
     ceiling=None,
-    max_samples=None,
+    max_samples=MAX_SAMPLES,
+    noise_weight=False,
     random_state=0,
 ):
     r"""A margin-AUC scorer with other settings than :func:`margin_auc_score`.
@@ -309,11 +252,11 @@ def make_margin_auc_scorer(
     >>> make_margin_auc_scorer(scale="frobenius")
     MarginAUCScorer(scale='frobenius')
     """
-    scorer = MarginAUCScorer(scale, at, floor, ceiling, max_samples, random_state)
+    scorer = MarginAUCScorer(
+        scale, at, floor, ceiling, max_samples, noise_weight, random_state
+    )
     scorer._check_settings()
     return scorer
 
 
-# The default; benchmarks/ceiling.py has what led to the bounds. Half the distance to the
-# nearest sample is also where a boundary half way between two samples lies.
-margin_auc_score = make_margin_auc_scorer("distance", floor=-0.5, ceiling=0.5)
+margin_auc_score = make_margin_auc_scorer(**DEFAULT)

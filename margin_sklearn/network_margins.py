@@ -1,0 +1,188 @@
+"""Margins of a network: at the samples, at points near them, and their distribution."""
+
+import numpy as np
+import torch
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+
+from .batches import chunk_length, take_rows
+from .pseudopoints import distance_unit, label_trust, pseudo_points
+from .scales import SAMPLE_SIZES, check_scale
+
+__all__ = [
+    "DEFAULT",
+    "check_samples",
+    "margin_distribution",
+    "margins_around",
+    "margins_at",
+]
+
+# The settings of margin_auc_score: what benchmarks/rank.py found best on the tasks that it
+# tunes on.
+DEFAULT = {"scale": "distance", "at": "neighborhood", "floor": -0.1, "ceiling": 0.1}
+# More do not rank networks better there.
+MAX_SAMPLES = 2000
+# Numbers at most in the samples that a scale is settled on (256 MB of float32).
+MAX_SAMPLE_NUMBERS = 2**26
+
+
+def margin_distribution(
+    network,
+    X,
+    index,
+    weight=None,
+    *,
+    scale,
+    at,
+    floor=None,
+    ceiling=None,
+    max_samples=MAX_SAMPLES,
+    noise_weight=False,
+    random_state=0,
+):
+    """The margins that a score is the area of, their weights, and the bounds of the area.
+
+    Parameters
+    ----------
+    network : Network
+    X : array, DataFrame or sparse matrix of shape (n_samples, ...)
+    index : ndarray of int of shape (n_samples,)
+        Class indices.
+    weight : ndarray of shape (n_samples,), default=None
+    scale, at, floor, ceiling, max_samples, noise_weight, random_state
+        As for :func:`make_margin_auc_scorer`.
+
+    Returns
+    -------
+    margins : ndarray of float64 of shape (n_margins,)
+        One a sample or, with ``at="neighborhood"``, several a sample, next to each other.
+    weight : ndarray of shape (n_margins,) or None
+    floor, ceiling : float or None
+        In the units of the margins.
+    """
+    scaled = check_scale(scale)
+    if at == "neighborhood":
+        points = pseudo_points(network, X, index, max_samples, random_state)
+        anchors, unit = points.neighborhood.anchors, points.neighborhood.distance
+        values = margins_around(network, X, index, scaled, points)
+        weight = np.ones(len(anchors)) if weight is None else weight[anchors]
+        if noise_weight:
+            weight = weight * label_trust(points, index)
+        weight = np.repeat(weight, values.shape[1])
+    else:
+        unit = 1.0
+        if scale == "distance" and (floor is not None or ceiling is not None):
+            unit = distance_unit(network, X, random_state)
+        if max_samples is not None and len(index) > max_samples:
+            random = check_random_state(random_state)
+            chosen = np.sort(random.choice(len(index), int(max_samples), replace=False))
+            X, index = take_rows(X, chosen), index[chosen]
+            weight = None if weight is None else weight[chosen]
+        values = margins_at(network, X, index, scaled)
+    # A distance means something only beside those between the samples.
+    unit = unit if scale == "distance" else 1.0
+    return (
+        values.ravel(),
+        weight,
+        None if floor is None else floor * unit,
+        None if ceiling is None else ceiling * unit,
+    )
+
+
+def margins_at(network, X, index, scale):
+    """Scaled margins at the samples.
+
+    Parameters
+    ----------
+    network : Network
+    X : array, DataFrame or sparse matrix of shape (n_samples, ...)
+    index : ndarray of int of shape (n_samples,)
+        Class indices.
+    scale : callable
+        One of ``scales.SCALES``.
+
+    Returns
+    -------
+    margins : ndarray of float64 of shape (n_samples,)
+    """
+    result = np.empty(len(index))
+    with network.evaluating():
+        scaled, step = _start(network, X, index, scale)
+        for start in range(0, len(index), step):
+            rows = slice(start, start + step)
+            x = network.inputs(take_rows(X, rows))
+            result[rows] = scaled(x, x.new_tensor(index[rows], dtype=int)).cpu().numpy()
+    _refuse_nan(np.isnan(result), np.arange(len(index)))
+    return result
+
+
+def margins_around(network, X, index, scale, points):
+    """Scaled margins at the pseudo-points around the samples, with the samples' labels.
+
+    Parameters
+    ----------
+    network, X, index, scale
+        As for :func:`margins_at`.
+    points : PseudoPoints
+
+    Returns
+    -------
+    margins : ndarray of float64 of shape (n_anchors, n_draws)
+    """
+    anchors, steps = points.neighborhood.anchors, points.neighborhood.steps
+    n_draws = steps.shape[1]
+    result = np.empty((len(anchors), n_draws))
+    with network.evaluating():
+        scaled, step = _start(network, X, index, scale)
+        step = max(1, step // n_draws)
+        for start in range(0, len(anchors), step):
+            rows = slice(start, start + step)
+            x = network.inputs(take_rows(X, anchors[rows]))
+            moves = torch.from_numpy(steps[rows]).to(x).reshape(len(x), n_draws, *x.shape[1:])
+            around = (x[:, None] + points.length * moves).flatten(0, 1)
+            y = x.new_tensor(index[anchors[rows]], dtype=int).repeat_interleave(n_draws)
+            result[rows] = scaled(around, y).cpu().numpy().reshape(-1, n_draws)
+    _refuse_nan(np.isnan(result).any(axis=1), anchors)
+    return result
+
+
+def _start(network, X, index, scale):
+    """The scale for this network, and how many samples to take at a time."""
+    example = network.inputs(take_rows(X, slice(0, 1)))
+    with torch.no_grad():
+        n_outputs = network.logits(example).shape[1]
+    if index.min() < 0 or index.max() >= n_outputs:
+        bad = index.min() if index.min() < 0 else index.max()
+        raise ValueError(f"y holds label {bad}, but the network has {n_outputs} outputs.")
+    sample = example
+    most = max(2, MAX_SAMPLE_NUMBERS // max(1, example.numel()))
+    size = min(SAMPLE_SIZES.get(scale, 1), len(index), most)
+    if size > 1:
+        # Evenly spaced, so that no chance is in it; all of them, if that is not too many.
+        sample = network.inputs(take_rows(X, np.arange(size) * len(index) // size))
+    # A network may be far wider than its input: an eighth of what the input alone allows.
+    return scale(network, sample), chunk_length(example.numel(), limit=2**18)
+
+
+def _refuse_nan(bad, positions):
+    if bad.any():
+        raise ValueError(
+            f"The network gives NaN for sample {positions[bad.argmax()]}: its weights are "
+            "not finite (a fit that diverged?), or its logits are infinite there."
+        )
+
+
+def check_samples(network, X, y):
+    """X with rows to slice and the class indices of y; checked, but for X's values."""
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    check_consistent_length(X, y)
+    if X.shape[0] == 0:
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={tuple(X.shape)}) while a minimum of 1 is "
+            "required."
+        )
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
+    y = column_or_1d(y)
+    index = network.encode(y)
+    return X, index
