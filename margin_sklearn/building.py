@@ -9,6 +9,7 @@ from skorch.callbacks import EpochTimer, PrintLog
 from torch.utils.flop_counter import FlopCounterMode
 
 from .batches import Batches, Samples, to_tensor
+from .best_epoch import BestEpoch
 from .callbacks import MarginHistory, ProgressBar, Separation
 from .losses import ExponentialLoss, LogisticLoss
 from .net import MarginNet
@@ -62,8 +63,11 @@ def build_net(estimator, nested, X, device):
     n_threads = 1 if 3 * flops * batch_size < ONE_THREAD_FLOPS else None
     optimizer = OPTIMIZERS.get(estimator.optimizer, estimator.optimizer)
     history = MarginHistory()
-    callbacks = [
-        ("margin_history", history),
+    callbacks = [("margin_history", history)]
+    if estimator.restore_best is not None:
+        # Before separation is looked at, which is that of the network as it ends.
+        callbacks.append(("best_epoch", BestEpoch()))
+    callbacks += [
         ("separation", Separation(history, stop=estimator.stop_at_separation)),
         # Copies: a fit must not change what the constructor was given.
         *copy.deepcopy(list(estimator.callbacks or [])),

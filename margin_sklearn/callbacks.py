@@ -118,8 +118,10 @@ class Separation(Callback):
                 raise StopTraining
 
     def on_train_end(self, net, X=None, **kwargs):
-        # Known already if the last epoch ran to its end and was looked at.
-        if self.known_at_ != len(net.history):
+        # Known already if the last epoch ran to its end, was looked at, and was kept.
+        best = dict(net.callbacks_).get("best_epoch")
+        kept = best is None or best.epoch_ == len(net.history)
+        if self.known_at_ != len(net.history) or not kept:
             self.separated_ = self._separates(net, X)
 
     def _separates(self, net, dataset):

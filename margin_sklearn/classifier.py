@@ -62,13 +62,19 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     stop_at_separation : bool, default=False
         Whether to stop after the first epoch that leaves every training sample classified
         right. If none does, :class:`NotSeparatedWarning`.
+    restore_best : {None, "margin_auc"}, default=None
+        "margin_auc" scores each epoch by :func:`margin_auc_score` on the training samples (at
+        most 2,000 of them) and ends with the weights of the best: early stopping without a
+        validation set. All ``max_epochs`` are made. It costs a forward and a backward pass
+        over twice the samples so scored, each epoch.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss, as everywhere in scikit-learn.
     warm_start : bool, default=False
         Whether :meth:`fit` goes on from the network and the optimizer's state that it left.
         ``lr``, ``weight_decay``, ``batch_size``, ``max_epochs`` and ``stop_at_separation`` may
-        have changed; module, criterion, optimizer and callbacks may not. ``device``,
-        ``random_state`` and ``verbose`` stay what they were.
+        have changed; module, criterion, optimizer, callbacks and ``restore_best`` may not.
+        ``device``, ``random_state`` and ``verbose`` stay what they were. With ``restore_best``
+        it goes on from the weights of the best epoch.
     callbacks : list of skorch callbacks or (name, callback) tuples, default=None
         They are copied at each fit.
     device : str, default="auto"
@@ -98,11 +104,13 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         The fitted skorch net; ``net_.module_`` is the torch module.
     history_ : skorch.history.History
         A row an epoch: ``train_loss``, ``train_accuracy`` and ``train_margin`` (mean margin in
-        logits), as the training passes saw them.
+        logits), as the training passes saw them; ``margin_auc`` with ``restore_best``.
     loss_curve_ : list of float
         ``train_loss`` of each completed epoch.
     n_iter_ : int
         Number of completed epochs.
+    best_epoch_ : int or None
+        The epoch, from 1, whose weights ``restore_best`` kept.
     separated_ : bool
         Whether the network, in evaluation mode, classifies every sample right that it was last
         trained on (those of weight 0 aside).
@@ -159,6 +167,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         max_epochs=50,
         batch_size=64,
         stop_at_separation=False,
+        restore_best=None,
         class_weight=None,
         warm_start=False,
         callbacks=None,
@@ -175,6 +184,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.stop_at_separation = stop_at_separation
+        self.restore_best = restore_best
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.callbacks = callbacks
@@ -323,7 +333,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
 
     def _structure(self):
         """What cannot change once the network is built."""
-        fixed = ("module", "criterion", "optimizer", "callbacks")
+        fixed = ("module", "criterion", "optimizer", "callbacks", "restore_best")
         return {**self._nested_params(), **{name: getattr(self, name) for name in fixed}}
 
     def _train(self, samples, epochs, weighted):
@@ -367,6 +377,12 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     def n_iter_(self):
         """Number of completed epochs."""
         return len(self.loss_curve_)
+
+    @property
+    def best_epoch_(self):
+        """The epoch, from 1, whose weights ``restore_best`` kept; None without it."""
+        callback = dict(self._fitted_net().callbacks_).get("best_epoch")
+        return None if callback is None else callback.epoch_
 
     @property
     def separated_(self):

@@ -39,6 +39,15 @@ def check_settings(estimator):
         value = getattr(estimator, name)
         if not callable(value) and value not in known:
             raise ValueError(f"{name} must be one of {known} or a torch class, got {value!r}.")
+    if estimator.restore_best not in (None, "margin_auc"):
+        raise ValueError(
+            f"restore_best must be None or 'margin_auc', got {estimator.restore_best!r}."
+        )
+    if estimator.restore_best is not None and estimator.stop_at_separation:
+        raise ValueError(
+            "stop_at_separation=True ends with the epoch that separates the samples, "
+            f"restore_best={estimator.restore_best!r} with another one: choose one of them."
+        )
     callbacks = estimator.callbacks
     if callbacks is not None and (
         not isinstance(callbacks, list | tuple)
