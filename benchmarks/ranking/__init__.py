@@ -1,0 +1,1 @@
+"""Parts of benchmarks/rank.py: tasks, zoo, scores, tables."""

@@ -1,0 +1,109 @@
+"""Every score of a fitted candidate on its training data: the library's, and baselines."""
+
+import time
+import warnings
+
+import joblib
+import numpy as np
+import torch
+
+from margin_sklearn import LocalityWarning, make_margin_auc_scorer, margin_auc_score, margins
+from margin_sklearn.layers import linear_layers
+from margin_sklearn.networks import as_network
+
+__all__ = ["SCORES", "score_candidate"]
+
+
+def training_accuracy(model, X, y):
+    return model.score(X, y)
+
+
+def training_loss(model, X, y):
+    """Minus the mean cross-entropy."""
+    log_proba = model.predict_log_proba(X)
+    return log_proba[np.arange(len(y)), np.searchsorted(model.classes_, y)].mean()
+
+
+def _layers(model, X):
+    network = as_network(model)
+    with network.evaluating():
+        return linear_layers(network.module, network.inputs(X[:1]))
+
+
+def frobenius_norms(model, X, y):
+    """Minus the logarithm of the product of the Frobenius norms: no margin in it."""
+    return -sum(np.log(layer.frobenius_norm()) for layer in _layers(model, X))
+
+
+def spectral_norms(model, X, y):
+    """Minus the logarithm of the product of the spectral norms."""
+    return -sum(np.log(layer.spectral_norm()) for layer in _layers(model, X))
+
+
+def heavy_tail(model, X, y):
+    """Minus the mean power-law exponent of the layers' spectra, weighted by log of the norm.
+
+    In the style of WeightWatcher (Martin and Mahoney 2021, arXiv 2002.06716, weighted alpha):
+    the exponent is Hill's estimate on the upper half of the squared singular values of the
+    flattened weights.
+    """
+    total, n = 0.0, 0
+    for layer in _layers(model, X):
+        spectrum = torch.linalg.svdvals(layer.weight.flatten(1)).numpy() ** 2
+        spectrum = spectrum[spectrum > 1e-12 * spectrum.max()]
+        tail = np.sort(spectrum)[len(spectrum) // 2 :]
+        if len(tail) < 2:
+            continue
+        excess = np.log(tail / tail[0]).sum()
+        if excess > 0:
+            total += (1 + (len(tail) - 1) / excess) * np.log10(tail[-1])
+            n += 1
+    return -total / max(n, 1)
+
+
+SCORES = {
+    "margin_auc_score": margin_auc_score,
+    "neighborhood, noise_weight": make_margin_auc_scorer(
+        "distance", at="neighborhood", floor=-0.1, ceiling=0.1, noise_weight=True
+    ),
+    "distance at samples": make_margin_auc_scorer("distance", floor=-0.5, ceiling=0.5),
+    "frobenius": make_margin_auc_scorer("frobenius"),
+    "spectral": make_margin_auc_scorer("spectral"),
+    "path": make_margin_auc_scorer("path"),
+    "total_variation": make_margin_auc_scorer("total_variation"),
+    "training accuracy": training_accuracy,
+    "training loss": training_loss,
+    "norms: frobenius": frobenius_norms,
+    "norms: spectral": spectral_norms,
+    "heavy tail": heavy_tail,
+}
+# By these names the table knows them.
+VALIDATION = ("cv5", "cv3", "holdout")
+
+
+def score_candidate(file, task, seed, data):
+    """A row of the results: settings, accuracies, scores, CPU seconds of each."""
+    row = joblib.load(file)
+    model = row.pop("network")
+    settings = row.pop("settings")
+    result = {"task": task.name, "seed": seed, "candidate": int(file.stem)}
+    result |= {f"setting {name}": value for name, value in settings.items()} | row
+    if model is None:
+        return result
+    X, y = data[:2]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for name, score in SCORES.items():
+            start = time.process_time()
+            try:
+                result[name] = score(model, X, y)
+            except ValueError as error:
+                # inf and -inf without bounds have no mean: such a candidate is not chosen.
+                if "inf" not in str(error) and "zero" not in str(error):
+                    raise
+                result[name] = -np.inf
+            result[f"seconds {name}"] = time.process_time() - start
+    result["locality"] = not any(issubclass(w.category, LocalityWarning) for w in caught)
+    m = margins(model, X, y)
+    result["separated"] = bool((m > 0).all())
+    return result

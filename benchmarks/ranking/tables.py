@@ -1,0 +1,134 @@
+"""From one row a candidate to one row a score: how well does it rank, what does it cost?"""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau
+
+from .scores import SCORES, VALIDATION
+from .tasks import TASKS
+
+__all__ = ["by_hyperparameter", "by_task", "summary"]
+
+N_FITS = {"cv5": 5, "cv3": 3, "holdout": 1}
+N_BOOTSTRAP = 10_000
+
+
+def by_task(results):
+    """One row for each task, seed and score.
+
+    Columns: ``tau`` (Kendall's tau-b of score and test accuracy over the candidates),
+    ``top`` (the same among the 60 % of candidates with the best test accuracy), ``regret``
+    (best test accuracy less that of the candidate with the highest score, in points; the mean
+    over ties), ``regret5`` (the same for the best of the five highest), ``seconds``.
+    """
+    rows = []
+    for (task, seed), part in results.groupby(["task", "seed"]):
+        part = part[part["test"].notna()]
+        accuracy = part["test"].to_numpy()
+        good = accuracy >= np.quantile(accuracy, 0.4)
+        for score in (*SCORES, *VALIDATION):
+            value = part[score].to_numpy(dtype=float)
+            if np.isnan(value).any():
+                continue
+            first = value == value.max()
+            five = np.argsort(-value, kind="stable")[:5]
+            validation = score in VALIDATION
+            seconds = (
+                part[f"seconds_{score}"]
+                if score in ("cv5", "cv3")
+                else (
+                    part["seconds_cv5"] / 5
+                    if validation
+                    else part["seconds_fit"] + part[f"seconds {score}"]
+                )
+            )
+            rows.append(
+                {
+                    "task": task,
+                    "seed": seed,
+                    "score": score,
+                    "tau": _tau(value, accuracy),
+                    "top": _tau(value[good], accuracy[good]),
+                    "regret": 100 * (accuracy.max() - accuracy[first].mean()),
+                    "regret5": 100 * (accuracy.max() - accuracy[five].max()),
+                    "seconds": seconds.sum(),
+                    "locality": part["locality"].all(),
+                }
+            )
+    frame = pd.DataFrame(rows)
+    tasks = {task.name: task for task in TASKS}
+    frame["tuning"] = frame["task"].map(lambda name: tasks[name].tuning)
+    frame["kind"] = frame["task"].map(lambda name: tasks[name].kind)
+    return frame
+
+
+def summary(frame, seed=0):
+    """One row a score: means over tasks (seeds averaged first), intervals against cv5."""
+    means = frame.pivot_table(index="task", columns="score", values="tau")
+    regrets = frame.pivot_table(index="task", columns="score", values="regret")
+    cost = frame.groupby("score")["seconds"].sum() / frame.groupby("score")["task"].count()
+    rows = []
+    for score in (*VALIDATION, *SCORES):
+        own = frame[frame["score"] == score].groupby("task").mean(numeric_only=True)
+        low, high = _interval(means[score] - means["cv5"], seed)
+        regret_low, regret_high = _interval(regrets[score] - regrets["cv5"], seed)
+        rows.append(
+            {
+                "score": score,
+                "tau": own["tau"].mean(),
+                "worst tau": own["tau"].min(),
+                "against cv5": f"[{low:+.3f}, {high:+.3f}]",
+                "top 60 %": own["top"].mean(),
+                "regret": own["regret"].mean(),
+                "worst": own["regret"].max(),
+                "regret, against cv5": f"[{regret_low:+.2f}, {regret_high:+.2f}]",
+                "best of 5": own["regret5"].mean(),
+                "fits": N_FITS.get(score, 1),
+                "CPU time / cv5": cost[score] / cost["cv5"],
+            }
+        )
+    return pd.DataFrame(rows).set_index("score")
+
+
+def by_hyperparameter(results, scores=("margin_auc_score", "cv5", "frobenius")):
+    """Granulated tau: mean sign agreement over pairs that differ in one hyper-parameter.
+
+    After Jiang et al. 2020 (arXiv 1912.02178, eq. 5), pooled over tasks and seeds.
+    """
+    settings = [name for name in results if name.startswith("setting ")]
+    signs = []
+    for _, part in results.groupby(["task", "seed"]):
+        part = part.sort_values("candidate")
+        for first in range(0, len(part), 3):
+            for other in (first + 1, first + 2):
+                a, b = part.iloc[first], part.iloc[other]
+                if np.isnan(a["test"]) or np.isnan(b["test"]) or a["test"] == b["test"]:
+                    continue
+                changed = [
+                    name.removeprefix("setting ")
+                    for name in settings
+                    if pd.notna(a[name]) and a[name] != b[name]
+                ]
+                sign = np.sign(a["test"] - b["test"])
+                signs.append(
+                    {"hyper-parameter": changed[0]}
+                    | {score: sign * np.sign(a[score] - b[score]) for score in scores}
+                )
+    frame = pd.DataFrame(signs)
+    table = frame.groupby("hyper-parameter").mean()
+    table["pairs"] = frame.groupby("hyper-parameter").size()
+    return table
+
+
+def _tau(a, b):
+    if (a == a[0]).all() or (b == b[0]).all():
+        return 0.0
+    return kendalltau(a, b).statistic
+
+
+def _interval(differences, seed):
+    """95 % percentile interval of the mean, tasks drawn with replacement."""
+    values = differences.to_numpy()
+    values = values[~np.isnan(values)]
+    draws = np.random.default_rng(seed).integers(len(values), size=(N_BOOTSTRAP, len(values)))
+    return np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
