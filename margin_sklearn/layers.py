@@ -1,7 +1,8 @@
 """The linear layers of a feed-forward network, in order of execution, batch norm folded in."""
 
-import copy
+import math
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,55 +11,45 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-__all__ = ["Layer", "linear_layers"]
+__all__ = ["Layer", "linear_layers", "log_path_norm"]
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_TRANSPARENT = (
-    nn.Identity,
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-    nn.AlphaDropout,
-)
-_POINTWISE = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.SELU,
-    nn.CELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Softplus,
-    nn.Tanh,
-    nn.Sigmoid,
-    nn.Hardtanh,
-    nn.Flatten,
-    nn.Unflatten,
-    nn.MaxPool1d,
-    nn.MaxPool2d,
-    nn.MaxPool3d,
-    nn.AvgPool1d,
-    nn.AvgPool2d,
-    nn.AvgPool3d,
-    nn.AdaptiveAvgPool1d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveAvgPool3d,
-    nn.AdaptiveMaxPool1d,
-    nn.AdaptiveMaxPool2d,
-    nn.AdaptiveMaxPool3d,
-)
-# Functions and tensor methods of one tensor, by name.
-_FUNCTIONS = {
-    "relu", "relu_", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus",
-    "tanh", "sigmoid", "hardtanh", "flatten", "unflatten", "reshape", "view", "contiguous",
-    "squeeze", "unsqueeze", "mean", "avg_pool1d", "avg_pool2d", "avg_pool3d",
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+# What else a chain may hold: modules, and functions and tensor methods of one tensor by name.
+_MODULES = {
+    "activation": (
+        nn.CELU, nn.ELU, nn.GELU, nn.Hardtanh, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.ReLU6,
+        nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh,
+    ),
+    "shape": (nn.Flatten, nn.Unflatten),
+    "average": (
+        nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d,
+        nn.AdaptiveAvgPool3d,
+    ),
+    "maximum": (
+        nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d,
+        nn.AdaptiveMaxPool3d,
+    ),
+    "transparent": (
+        nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout,
+    ),
 }  # fmt: skip
-_POOLS = (
+_FUNCTIONS = {
+    "activation": {
+        "relu", "relu_", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish",
+        "softplus", "tanh", "sigmoid", "hardtanh",
+    },
+    "shape": {
+        "flatten", "unflatten", "reshape", "view", "contiguous", "squeeze", "unsqueeze",
+    },
+    "average": {
+        "mean", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
+        "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    },
+    "transparent": {"dropout", "dropout2d", "dropout3d", "alpha_dropout"},
+}  # fmt: skip
+# These go by another name where they are called.
+_MAXIMUM_FUNCTIONS = (
     F.max_pool1d,
     F.max_pool2d,
     F.max_pool3d,
@@ -66,7 +57,6 @@ _POOLS = (
     F.adaptive_max_pool2d,
     F.adaptive_max_pool3d,
 )
-_TRANSPARENT_FUNCTIONS = {"dropout", "dropout2d", "dropout3d", "alpha_dropout"}
 _SHAPE_FUNCTIONS = {"size", "dim", "getattr", "numel", "len"}
 
 
@@ -96,9 +86,7 @@ class Layer:
         """Largest singular value of the layer as a linear map, padding and stride included."""
         if self.convolution is None:
             return torch.linalg.matrix_norm(self.weight, ord=2).item()
-        convolution = copy.deepcopy(self.convolution).to("cpu", torch.float64)
-        convolution.weight = nn.Parameter(self.weight, requires_grad=False)
-        convolution.register_parameter("bias", None)
+        convolution = _convolution_like(self.convolution, self.weight)
         x = torch.zeros(1, *self.input_shape, dtype=torch.float64, requires_grad=True)
         y = convolution(x)
 
@@ -148,18 +136,74 @@ def linear_layers(module, example):
         If the network is no such chain (residual, attention, recurrent), or has an operation
         that is not known here.
     """
+    _, steps = _chain(module, example)
+    return _fold(steps)
+
+
+def log_path_norm(module, example):
+    r"""Logarithm of the path norm: half that of the sum over paths of the squared weights.
+
+    With the squares of the weights for weights, no biases, activations left out, and ones for
+    inputs, this sum is that of the outputs. :func:`~margin_sklearn.scales.path` says which
+    paths count.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A chain: each operation takes the result of the one before it.
+    example : torch.Tensor of shape (1, ...)
+        One sample; only its shape counts.
+
+    Returns
+    -------
+    log_norm : float
+        ``-inf`` where no path has a weight other than zero.
+
+    Raises
+    ------
+    TypeError
+        As for :func:`linear_layers`.
+
+    Examples
+    --------
+    >>> import math, torch
+    >>> from margin_sklearn.layers import log_path_norm
+    >>> linear = torch.nn.Linear(2, 1)
+    >>> with torch.no_grad():
+    ...     _ = linear.weight.copy_(torch.tensor([[3.0, -4.0]]))
+    >>> round(math.exp(log_path_norm(linear, torch.zeros(1, 2))), 6)
+    5.0
+    """
+    graph, steps = _chain(module, example)
+    return _SquaredWeights(graph, steps).log_sum(example.shape[1:]) / 2
+
+
+class _Step(NamedTuple):
+    """An operation on the way from input to output."""
+
+    kind: str
+    source: nn.Module | None  # None for a function
+    shape: tuple  # of one sample where the operation takes it in
+    node: fx.Node
+    before: fx.Node
+
+
+def _chain(module, example):
+    """The module as a graph, and its steps from input to output."""
     try:
         # Wrapped, so that a module that is a single layer is seen as one, too.
         graph = fx.symbolic_trace(nn.Sequential(module))
         ShapeProp(graph).propagate(example.detach())
     except Exception as error:  # whatever a user's forward raises when traced
         raise _unsupported(f"its forward cannot be traced ({error})") from error
-    return _fold(_chain(graph))
+    steps = _steps(graph)
+    if not any(step.kind in ("linear", "norm") for step in steps):
+        raise _unsupported("it has no linear layer")
+    return graph, steps
 
 
-def _chain(graph):
-    """(kind, payload, input shape) of each operation on the way from input to output."""
-    steps: list[tuple] = []
+def _steps(graph):
+    steps: list[_Step] = []
     current: fx.Node | None = None
     shapes: set[fx.Node] = set()
     for node in graph.graph.nodes:
@@ -181,9 +225,10 @@ def _chain(graph):
             raise _unsupported(
                 f"{_name(node)!r} does not simply follow the operation before it"
             )
+        kind, source = _classify(graph, node)
         shape = tuple(current.meta["tensor_meta"].shape[1:])
+        steps.append(_Step(kind, source, shape, node, current))
         current = node
-        steps.append((*_classify(graph, node), shape))
     return steps
 
 
@@ -196,15 +241,15 @@ def _classify(graph, node):
             if layer.running_var is None:
                 raise _unsupported("a batch norm keeps no running statistics")
             return "norm", layer
-        if isinstance(layer, _TRANSPARENT):
-            return "transparent", None
-        if isinstance(layer, _POINTWISE):
-            return "other", None
+        for kind, classes in _MODULES.items():
+            if isinstance(layer, classes):
+                return kind, layer
         raise _unsupported(f"it contains {type(layer).__name__}")
-    if _name(node) in _TRANSPARENT_FUNCTIONS:
-        return "transparent", None
-    if node.target in _POOLS or _name(node) in _FUNCTIONS:
-        return "other", None
+    if node.target in _MAXIMUM_FUNCTIONS:
+        return "maximum", None
+    for kind, names in _FUNCTIONS.items():
+        if _name(node) in names:
+            return kind, None
     raise _unsupported(f"it calls {_name(node)!r}")
 
 
@@ -216,7 +261,7 @@ def _name(node):
 
 def _fold(steps):
     layers, pending, behind_linear = [], None, False
-    for kind, source, shape in steps:
+    for kind, source, shape, *_ in steps:
         if kind == "linear":
             weight = source.weight.detach().to("cpu", torch.float64)
             if pending is not None:
@@ -232,12 +277,10 @@ def _fold(steps):
                 last.weight = last.weight * factor.reshape(-1, *[1] * (last.weight.ndim - 1))
             else:
                 pending = factor if pending is None else pending * factor
-        elif kind == "other":
+        elif kind != "transparent":
             behind_linear = False
     if pending is not None:
         layers.append(Layer(torch.diag(pending), None, (len(pending),)))
-    if not layers:
-        raise _unsupported("it has no linear layer")
     return layers
 
 
@@ -263,6 +306,90 @@ def _per_input(pending, weight, source):
         rows = factor.reshape(groups, -1).repeat_interleave(weight.shape[0] // groups, dim=0)
         return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
     return factor.reshape(1, -1, *[1] * (weight.ndim - 2))
+
+
+def _convolution_like(convolution, weight):
+    """A convolution with that weight, and without bias, hooks and parametrizations."""
+    kind: Any = next(kind for kind in _CONVOLUTIONS if isinstance(convolution, kind))
+    bare = kind(
+        convolution.in_channels,
+        convolution.out_channels,
+        convolution.kernel_size,
+        convolution.stride,
+        convolution.padding,
+        convolution.dilation,
+        convolution.groups,
+        bias=False,
+        padding_mode=convolution.padding_mode,
+        device="meta",  # draws no random weights
+    )
+    bare.weight = nn.Parameter(weight, requires_grad=False)
+    return bare
+
+
+class _SquaredWeights(fx.Interpreter):
+    """Runs a chain with the squares of its weights, activations left out.
+
+    What is run is positive, so it can be brought to a maximum of 1 after each step; the
+    logarithms of the maxima are kept.
+    """
+
+    def __init__(self, graph, steps):
+        super().__init__(graph)
+        self.steps = {step.node: step for step in steps}
+        self.log_factor = 0.0
+
+    def log_sum(self, shape):
+        """Logarithm of the sum of the outputs for an input of ones of that shape."""
+        with torch.no_grad():
+            total = self.run(torch.ones(1, *shape, dtype=torch.float64)).sum().item()
+        return math.log(total) + self.log_factor if total != 0 else -math.inf
+
+    def run_node(self, node):
+        step = self.steps.get(node)
+        if step is None or step.kind == "shape":
+            return super().run_node(node)
+        x = self.env[step.before]
+        if step.kind == "linear":
+            weight = self._squares(step.source.weight.detach().to("cpu", torch.float64))
+            if isinstance(step.source, nn.Linear):
+                return self._bounded(F.linear(x, weight))
+            return self._bounded(_convolution_like(step.source, weight)(x))
+        if step.kind == "norm":
+            factor = self._squares(_factor(step.source))
+            return self._bounded(x * factor.reshape(-1, *[1] * (x.ndim - 2)))
+        if step.kind == "maximum":
+            return self._bounded(super().run_node(node))
+        if step.kind == "average":
+            return self._bounded(self._squared_average(step, x))
+        return x
+
+    def _squares(self, values):
+        return self._bounded(values.abs(), power=2) ** 2
+
+    def _bounded(self, values, power=1):
+        top = values.max().item()
+        if top == 0:
+            return values
+        self.log_factor += power * math.log(top)
+        return values / top
+
+    def _squared_average(self, step, x):
+        def average(values):
+            self.env[step.before] = values
+            return super(_SquaredWeights, self).run_node(step.node)
+
+        # Each result adds up a box of n terms with one weight for all of them. Whatever its
+        # padding and divisor, the sides of the box follow from the variance of the positions
+        # in it, which is (n² - 1) / 12 for n in a row.
+        sums = average(torch.ones_like(x))
+        n_terms = torch.ones_like(sums)
+        for axis, n in enumerate(x.shape):
+            positions = torch.arange(n, dtype=x.dtype) - (n - 1) / 2
+            positions = positions.reshape(-1, *[1] * (x.ndim - axis - 1)).expand_as(x)
+            variance = average(positions**2) / sums - (average(positions) / sums) ** 2
+            n_terms *= (12 * variance + 1).sqrt().round()
+        return average(x) * sums / n_terms
 
 
 def _unsupported(reason):

@@ -26,7 +26,7 @@ N_NEIGHBORS = (3, 4, 5, 6, 8, 10, 12, 16)
 N_PILOT = 200
 # Share of the neighbors' mean squared distance that regularises the reconstruction.
 RIDGE = 0.1
-MAX_DISTANCES = 2**21
+MAX_DISTANCES = 2**20
 
 
 @dataclass(frozen=True)
@@ -248,16 +248,13 @@ class _Table:
         return residuals[np.searchsorted(needed, drawn)] - own[:, None]
 
     def _residuals(self, positions, k):
-        result = None
-        width = 0
-        start = 0
-        while start < len(positions):
-            # One block's neighbors at a time, once the width of a row is known.
-            block = positions[start : start + max(1, chunk_length(max(1, width) * k))]
+        width = self.rows(slice(0, 1)).shape[1]
+        result = np.empty((len(positions), width), dtype=np.float32)
+        # One block's neighbors at a time.
+        step = chunk_length(width * k)
+        for start in range(0, len(positions), step):
+            block = positions[start : start + step]
             x = _dense(self.rows(block))
-            if result is None:
-                width = x.shape[1]
-                result = np.empty((len(positions), width), dtype=np.float32)
             neighbors = _filled(self.neighbors_of(block)[:, :k], block)
             unique, inverse = np.unique(neighbors, return_inverse=True)
             around = _dense(self.rows(unique))[inverse.reshape(neighbors.shape)]
@@ -265,7 +262,6 @@ class _Table:
             weights = reconstruction_weights(around)
             # The weights sum to one, so this is x - Σ w (neighbor).
             result[start : start + len(block)] = -np.einsum("nk,nkd->nd", weights, around)
-            start += len(block)
         return result
 
 

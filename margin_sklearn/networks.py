@@ -179,7 +179,8 @@ def _linear(weight, bias):
     """float64 layer from a weight of shape (n_inputs, n_outputs)."""
     layer = nn.Linear(weight.shape[0], weight.shape[1], dtype=torch.float64)
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight.T)))
+        # A copy: torch warns of arrays that may not be written to, as joblib maps them.
+        layer.weight.copy_(torch.from_numpy(np.array(weight.T)))
         layer.bias.copy_(torch.from_numpy(np.array(bias, dtype=np.float64)))
     return layer
 

@@ -1,9 +1,10 @@
 r"""What a margin is divided by, so that networks can be compared: one function a scale.
 
-A scale takes a :class:`~margin_sklearn.networks.Network` and one sample as the network sees
+A scale takes a :class:`~margin_sklearn.network.Network` and one sample as the network sees
 it, looks at the weights once, and returns a function from a batch ``(x, y)`` to the scaled
 margins of that batch. ``SCALES`` names them; :func:`margins`, the scorers and the displays
-take these names.
+take these names. A scale that has to know how the data vary takes more samples:
+``SAMPLE_SIZES`` says how many.
 """
 
 import math
@@ -11,9 +12,26 @@ import math
 import torch
 
 from .callbacks import logit_margins
-from .layers import linear_layers
+from .hidden_layers import (
+    check_number,
+    margin_gradients,
+    of_input,
+    of_layers,
+    total_variations,
+)
+from .layers import linear_layers, log_path_norm
 
-__all__ = ["SCALES", "check_scale", "distance", "frobenius", "raw", "spectral"]
+__all__ = [
+    "SAMPLE_SIZES",
+    "SCALES",
+    "check_scale",
+    "distance",
+    "frobenius",
+    "path",
+    "raw",
+    "spectral",
+    "total_variation",
+]
 
 
 def raw(network, example):
@@ -66,9 +84,11 @@ def frobenius(network, example):
     ------
     TypeError
         If the network is no such chain (residual, attention, recurrent).
+    ValueError
+        If the weights of a layer are all zero.
     """
     layers = linear_layers(network.module, example)
-    return _over_product(network, example, [layer.frobenius_norm() for layer in layers])
+    return _over(network, example, _log_product(layer.frobenius_norm() for layer in layers))
 
 
 def spectral(network, example):
@@ -99,9 +119,76 @@ def spectral(network, example):
     ------
     TypeError
         If the network is no such chain (residual, attention, recurrent).
+    ValueError
+        If the weights of a layer are all zero.
     """
     layers = linear_layers(network.module, example)
-    return _over_product(network, example, [layer.spectral_norm() for layer in layers])
+    return _over(network, example, _log_product(layer.spectral_norm() for layer in layers))
+
+
+def path(network, example):
+    r"""Margins over the path norm, :math:`m_i \big/ \sqrt{\sum_p \prod_{w \in p} w^2}`.
+
+    The sum is over all paths :math:`p` from a number of the input to an output, through one
+    number of each layer in between; :math:`w` are the weights on the path. It is the path
+    regularizer, with p = 2, of Neyshabur et al. 2015 (arXiv 1506.02617, section 3); its square
+    over that of the margin is a measure of Jiang et al. 2020 (arXiv 1912.02178, eq. 43) and
+    Dziugaite et al. 2020 (arXiv 2010.11924). For one linear layer it is the Frobenius norm.
+
+    Each position of a filter of a convolution is a weight of its own, and so is each
+    repetition of an input that its padding mode makes; paths from padding by zeros do not
+    count. Batch norm is folded, that is, its factors are weights on the paths through it. An
+    average pooling over k numbers has the weights 1/k. A max-pooling lets one of its numbers
+    through: counted is the choice with the largest sum (more paths than can be active at a
+    time do not count). Activations pass paths on, and biases do not count.
+
+    Invariant under scaling the weights into a hidden unit of a ReLU network by c and those out
+    of it by 1/c, unit by unit; so also under scaling layers. Cost: one forward pass, and one
+    in float64 on the CPU for one sample.
+
+    Parameters
+    ----------
+    network : Network
+        A chain of linear layers, convolutions, batch norms, activations and poolings.
+    example : torch.Tensor of shape (1, ...)
+
+    Returns
+    -------
+    scaled : callable
+        ``(x, y) -> margins``: tensors of shapes (n, ...), (n,) and (n,).
+
+    Raises
+    ------
+    TypeError
+        If the network is no such chain (residual, attention, recurrent).
+    ValueError
+        If each path has a weight of zero.
+
+    Examples
+    --------
+    Weights into and out of two hidden units, and the four paths:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from margin_sklearn.network import Network
+    >>> from margin_sklearn.scales import path
+    >>> module = torch.nn.Sequential(
+    ...     torch.nn.Linear(1, 2, bias=False),
+    ...     torch.nn.ReLU(),
+    ...     torch.nn.Linear(2, 2, bias=False),
+    ... )
+    >>> with torch.no_grad():
+    ...     _ = module[0].weight.copy_(torch.tensor([[1.0], [2.0]]))
+    ...     _ = module[2].weight.copy_(torch.tensor([[4.0, 3.0], [1.0, 2.0]]))
+    >>> network = Network(module, np.asarray, np.asarray)
+    >>> x, y = torch.tensor([[1.0]]), torch.tensor([0])
+    >>> scaled = path(network, x)
+    >>> margin = 1 * 4 + 2 * 3 - (1 * 1 + 2 * 2)
+    >>> paths = (1 * 4) ** 2 + (2 * 3) ** 2 + (1 * 1) ** 2 + (2 * 2) ** 2
+    >>> round(scaled(x, y).item(), 6) == round(margin / paths**0.5, 6)
+    True
+    """
+    return _over(network, example, log_path_norm(network.module, example))
 
 
 def distance(network, example):
@@ -131,54 +218,142 @@ def distance(network, example):
     """
 
     def scaled(x, y):
-        x = x.detach().requires_grad_()
-        # cuDNN has no backward pass for recurrent networks in evaluation mode. A copy of x
-        # goes in: the network may work in place.
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=not _recurrent(network)):
-            logits = network.logits(x.clone())
-            rivals = logits.detach().scatter(1, y[:, None], -math.inf).argmax(dim=1)
-            margin = (
-                logits.gather(1, y[:, None]) - logits.gather(1, rivals[:, None])
-            ).squeeze(1)
-            if not margin.requires_grad:
-                raise _no_gradient(network)
-            (gradient,) = torch.autograd.grad(margin.sum(), x, allow_unused=True)
-            if gradient is None:
-                raise _no_gradient(network)
-        margin = margin.detach().double()
-        norm = torch.linalg.vector_norm(gradient.double().flatten(1), dim=1)
-        return torch.where(margin == 0, margin, margin / norm)
+        margin, (norm,) = margin_gradients(network, x, y, of_input)
+        if norm is None:
+            raise _no_gradient(network, "at its input")
+        return _over_gradient(margin, norm)
 
     return scaled
 
 
-def _no_gradient(network):
+def total_variation(network, sample):
+    r"""Mean over the layers of the first-order distance in units of how far the layer varies.
+
+    .. math:: \frac 1 {|L|} \sum_{l \in L} \frac{f_{y}(x) - f_{j^*}(x)}
+                   {\lVert \nabla_{x_l} (f_{y} - f_{j^*})(x) \rVert_2 \sqrt{\nu_l}},
+              \qquad j^* = \arg\max_{j \ne y} f_j(x),
+
+    where :math:`x_l` is the output of layer :math:`l`, :math:`x_0` the input, and
+    :math:`\nu_l` the total variation of :math:`x_l`: the trace of its covariance over
+    ``sample``, divided by n. These are the margins of Jiang et al. 2019 (arXiv 1810.00113, eq.
+    2-3 for the distance at a layer), with their normalization by the total variation; they
+    predict the generalization gap from quantiles of all layers, here it is the mean of the
+    layers, of signed values, so that it has the sign of the margin.
+
+    Hidden layers are the outputs of the activation modules (``nn.ReLU``, ...), once for each
+    time that they run, also where they work in place. A network without activation modules
+    (functional activations, a linear model) has the outputs of its modules with a matrix
+    ``weight`` instead, but for the last, which gives the logits. Left out are layers that are
+    the same for all samples, that the logits do not depend on, that the gradient does not
+    reach (the input of an embedding), or whose first axis is not the samples; the states of
+    recurrent layers; and what is inside TorchScript. For a linear model it is the distance
+    over :math:`\sqrt{\nu_0}`.
+
+    Invariant under scaling all logits, scaling the inputs along with the first weights, and
+    scaling one layer of a ReLU network by c and the next by 1/c; not unit by unit. It depends
+    on ``sample``: up to 1000 samples, evenly spaced, of those that the margins are asked of.
+    Where a gradient vanishes: ``inf`` or ``-inf``. Cost: one forward and one backward pass,
+    with two copies of the hidden layers, and a forward pass of ``sample``.
+
+    Parameters
+    ----------
+    network : Network
+    sample : torch.Tensor of shape (n, ...)
+        Two or more different samples.
+
+    Returns
+    -------
+    scaled : callable
+        ``(x, y) -> margins``: tensors of shapes (n, ...), (n,) and (n,).
+
+    Raises
+    ------
+    TypeError
+        If there is no gradient, neither at the input nor at a hidden layer that can be seen.
+    ValueError
+        If no layer varies over ``sample``.
+
+    Examples
+    --------
+    A linear model that looks at the first of two numbers: at 1 the boundary is 1 away, and
+    the inputs vary by 4 + 5.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from margin_sklearn.network import Network
+    >>> from margin_sklearn.scales import total_variation
+    >>> module = torch.nn.Linear(2, 1, bias=False)
+    >>> with torch.no_grad():
+    ...     _ = module.weight.copy_(torch.tensor([[3.0, 0.0]]))
+    >>> network = Network(module, np.asarray, np.asarray)
+    >>> sample = torch.tensor([[2.0, 5.0**0.5], [-2.0, -(5.0**0.5)]])
+    >>> scaled = total_variation(network, sample)
+    >>> round(scaled(torch.tensor([[1.0, 0.0]]), torch.tensor([1])).item(), 6)
+    0.333333
+    """
+    variations = total_variations(network, sample)
+    if not any(variations):
+        raise ValueError(
+            f"Each layer of {type(network.module).__name__}, from the input on, is the same "
+            f"for all {len(sample)} samples, so that no margin can be divided by how far it "
+            "varies. scale='distance' needs no samples that differ."
+        )
+
+    def scaled(x, y):
+        margin, norms = margin_gradients(network, x, y, of_layers)
+        check_number(network, norms, variations)
+        distances = [
+            _over_gradient(margin, norm * math.sqrt(variation))
+            for norm, variation in zip(norms, variations, strict=True)
+            if norm is not None and variation != 0
+        ]
+        if not distances:
+            raise _no_gradient(network, "at its input and at no hidden layer that can be seen")
+        return sum(distances) / len(distances)
+
+    return scaled
+
+
+def _over_gradient(margin, norm):
+    return torch.where(margin == 0, margin, margin / norm)
+
+
+def _no_gradient(network, where):
     return TypeError(
-        f"{type(network.module).__name__} has no gradient at its input (does it turn x into "
+        f"{type(network.module).__name__} has no gradient {where} (does it turn x into "
         "integers, for an embedding?), so there is no distance to its decision boundary. "
         "scale=None gives margins in logits."
     )
 
 
-def _recurrent(network):
-    return any(isinstance(module, torch.nn.RNNBase) for module in network.module.modules())
+def _log_product(norms):
+    return sum(math.log(norm) if norm else -math.inf for norm in norms)
 
 
-def _over_product(network, example, norms):
-    # In logarithms: the product of many norms can leave the range of floats.
-    if min(norms) == 0:
+def _over(network, example, log_norm):
+    # In logarithms: the norm of many layers can leave the range of floats.
+    if log_norm == -math.inf:
         raise ValueError(
-            "A layer's weights are all zero, so the product of the norms is zero and no "
-            "margin can be divided by it."
+            "The weights of a layer, or one weight of each path through the layers, are all "
+            "zero: so is the norm, and no margin can be divided by it."
         )
-    log_norm = sum(math.log(norm) for norm in norms)
     margins_of = raw(network, example)
     # Half before and half after: neither factor overflows where the result does not.
     factor = math.exp(-log_norm / 2)
     return lambda x, y: margins_of(x, y) * factor * factor
 
 
-SCALES = {None: raw, "distance": distance, "frobenius": frobenius, "spectral": spectral}
+SCALES = {
+    None: raw,
+    "distance": distance,
+    "frobenius": frobenius,
+    "path": path,
+    "spectral": spectral,
+    "total_variation": total_variation,
+}
+
+# How many samples a scale takes at most to see how the data vary; others take one.
+SAMPLE_SIZES = {total_variation: 1000}
 
 
 def check_scale(scale):

@@ -66,31 +66,38 @@ def margins(estimator, X, y, *, scale=None):
 
 
 class MarginAUCScorer(BaseEstimator):
-    r"""Area under the distribution of scaled margins: ``scorer(estimator, X, y)``.
+    """Area under the distribution of scaled margins: ``scorer(estimator, X, y)``.
 
-    ``margin_auc_score`` is one, with the settings that did best in what we measured so far;
-    :func:`make_margin_auc_scorer` makes others. Higher is better. Meant for the samples the
-    network was fitted on: ``scoring=margin_auc_score, cv=ResubstitutionSplit()``; it works
-    wherever scikit-learn takes a scorer. Scores compare networks on the same data only.
+    ``margin_auc_score`` is one, with the settings that rank networks best in what we measured
+    (``benchmarks/rank.py``); :func:`make_margin_auc_scorer` makes others. Higher is better.
+    Meant for the samples the network was fitted on: ``scoring=margin_auc_score,
+    cv=ResubstitutionSplit()``; it works wherever scikit-learn takes a scorer. Scores compare
+    networks on the same data only.
 
     With floor and ceiling it is the share of the band between them that lies under the margin
-    curve (:func:`margin_auc`): for ``margin_auc_score`` 0.5 is the curve of a network whose
-    margins are all zero, 1 that of a network that is right on every sample with a distance to
-    its decision boundary of at least the ceiling.
+    curve (:func:`margin_auc`). For ``margin_auc_score`` the curve is that of signed distances
+    to the decision boundary, taken not at the samples, which the network has learned, but at
+    pseudo-points in their neighborhoods. The band is narrow (a tenth of the distance between
+    nearest neighbors, to either side of the boundary), so the score is close to the accuracy
+    at these points: of two networks with equal accuracy there, the one that is right by more
+    and wrong by less is ahead.
 
     Parameters
     ----------
-    scale : {None, "distance", "frobenius", "spectral"}, default="distance"
+    scale : {None, "distance", "frobenius", "path", "spectral", "total_variation"}, \
+            default="distance"
         What each margin is divided by.
-    at : {"samples"}, default="samples"
+    at : {"samples", "neighborhood"}, default="samples"
         Where margins are taken.
     floor, ceiling : float, default=None
         The band; for ``scale="distance"`` in multiples of the median distance of a sample to
         its nearest neighbor.
-    max_samples : int, default=None
+    max_samples : int, default=2000
         Score a random part of at most so many samples.
+    noise_weight : bool, default=False
+        Whether samples weigh less whose neighbors have other labels.
     random_state : int or RandomState instance, default=0
-        Chooses that part.
+        Chooses that part, and the pseudo-points.
 
     See Also
     --------
@@ -216,32 +223,45 @@ def make_margin_auc_scorer(
     noise_weight=False,
     random_state=0,
 ):
-    r"""A margin-AUC scorer with other settings than :func:`margin_auc_score`.
+    """A margin-AUC scorer with other settings than :func:`margin_auc_score`.
 
     Parameters
     ----------
-    scale : {None, "distance", "frobenius", "spectral"}, default="distance"
+    scale : {None, "distance", "frobenius", "path", "spectral", "total_variation"}, \
+            default="distance"
         What each margin is divided by; see :mod:`margin_sklearn.scales`.
-    at : {"samples"}, default="samples"
-        Where margins are taken.
+    at : {"samples", "neighborhood"}, default="samples"
+        Where margins are taken: at the samples themselves, or at pseudo-points near them, with
+        their labels. Of each sample and a neighbor drawn at random, the residuals that their
+        own neighbors leave unexplained are exchanged
+        (:func:`~margin_sklearn.neighborhood.local_neighborhood`), as far as kernel classifiers
+        need to show their leave-one-out accuracy at the points
+        (:func:`~margin_sklearn.calibration.calibrated_length`). Each sample has two such
+        points, more where there are fewer than 1,000 samples.
     floor, ceiling : float, default=None
         The band within which the area is taken, ``floor < ceiling``; with both, the score is
         the share of the band under the curve, in [0, 1], with neither it is the mean scaled
         margin (:func:`margin_auc`). For ``scale="distance"`` they are multiples of δ, the
         median distance of a sample to its nearest neighbor, where the network sees the data;
         otherwise in the units of the scaled margins.
-    max_samples : int, default=None
-        Score a random part of at most so many samples. None scores all.
+    max_samples : int, default=2000
+        Score a random part of at most so many samples; their neighbors are looked for among
+        all. None scores all.
+    noise_weight : bool, default=False
+        Whether a sample weighs by the probability, judged by the labels of its neighbors, that
+        its label is not random (:func:`~margin_sklearn.pseudopoints.label_trust`); with
+        ``at="neighborhood"`` only.
     random_state : int or RandomState instance, default=0
-        Chooses that part, and the (at most 1,000) samples that δ is taken over. Candidates of
-        one search should be scored on the same: keep it an int.
+        Chooses that part, and the pseudo-points. Candidates of one search should be scored at
+        the same: keep it an int.
 
     Returns
     -------
     scorer : callable
         ``scorer(estimator, X, y, sample_weight=None) -> float``; goes where
         scikit-learn takes ``scoring=``, can be pickled, and takes part in metadata routing
-        (``set_score_request``).
+        (``set_score_request``). With ``at="neighborhood"`` it warns with a
+        :class:`LocalityWarning` where the data have no near and far.
 
     Examples
     --------

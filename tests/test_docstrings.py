@@ -6,9 +6,29 @@ import re
 import pytest
 
 import margin_sklearn
-from margin_sklearn import datasets, losses, networks, scales, scoring
+from margin_sklearn import (
+    calibration,
+    datasets,
+    losses,
+    neighborhood,
+    network_margins,
+    networks,
+    pseudopoints,
+    scales,
+    scoring,
+)
 
-MODULES = [datasets, losses, networks, scales, scoring]
+MODULES = [
+    calibration,
+    datasets,
+    losses,
+    neighborhood,
+    network_margins,
+    networks,
+    pseudopoints,
+    scales,
+    scoring,
+]
 
 
 def public_objects():
@@ -58,7 +78,7 @@ def test_parameters_are_those_of_the_signature(thing):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in margin_sklearn.__all__ if name != "NotSeparatedWarning"]
+    "name", [name for name in margin_sklearn.__all__ if not name.endswith("Warning")]
 )
 def test_top_level_names_have_examples(name):
     assert ">>>" in inspect.getdoc(getattr(margin_sklearn, name))
