@@ -80,13 +80,14 @@ def main():
             network,
             X,
             y,
+            at=margin_auc_score.at,
             floor=margin_auc_score.floor,
             ceiling=margin_auc_score.ceiling,
             name=f"{title} by margin-AUC",
             ax=ax,
         )
         ax = display.ax_
-    ax.set(title="Margins on the training set, digits", ylim=(-3, 6))
+    ax.set(title="Margins near the training samples, digits", ylim=(-3, 6))
     plt.savefig(FIGURE, dpi=120)
     print(f"Margin curves saved as {FIGURE}")
 
