@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 from joblib import Parallel, delayed
 from ranking.scores import score_candidate
-from ranking.tables import by_hyperparameter, by_task, summary
+from ranking.tables import by_hyperparameter, by_task, for_docs, summary, task_table
 from ranking.tasks import TASKS
 from ranking.zoo import candidates, fit_candidate
 
@@ -81,7 +81,15 @@ def table(options):
         if len(part):
             tasks, seeds = part["task"].nunique(), part["seed"].nunique()
             print(f"\n{name} ({tasks} tasks, {seeds} seeds)\n")
-            print(summary(part).round(3).to_string())
+            shown = summary(part)
+            print(shown.round(3).to_string())
+            # Beside the results, for the documentation to show.
+            short = name.lower().replace(",", "").replace(" ", "_")
+            file = options.results.with_name(f"{options.results.stem}_{short}.csv")
+            for_docs(shown).to_csv(file, index=False)
+    task_table(frame).to_csv(
+        options.results.with_name(f"{options.results.stem}_each_task.csv"), index=False
+    )
     print("\nEach task, means over seeds: tau and regret of margin_auc_score and cv5\n")
     wanted = frame[frame["score"].isin(["margin_auc_score", "cv5"])]
     print(

@@ -54,7 +54,6 @@ def calibrated_length(X, y, steps):
         median = between.mean()
     flat = steps.reshape(n * n_draws, -1).astype(np.float64)
     # |x_i + κu - x_j|² = |x_i - x_j|² + 2κ u(x_i - x_j) + κ²|u|²
-    start = np.repeat(between, n_draws, axis=0)
     slope = -2 * flat @ X.T
     slope += 2 * np.einsum("nd,nd->n", flat, np.repeat(X, n_draws, axis=0))[:, None]
     curvature = np.einsum("nd,nd->n", flat, flat)[:, None]
@@ -73,10 +72,14 @@ def calibrated_length(X, y, steps):
 
     def excess(length):
         """Mean accuracy at the ends of steps so long, less that of leave-one-out."""
-        distances = start + length * slope + length**2 * curvature
-        right = []
+        distances = length * slope
+        distances += length**2 * curvature
+        by_sample = distances.reshape(n, n_draws, n)
+        by_sample += between[:, None]
+        right, similar = [], np.empty_like(distances)
         for concentration, coefficients in references:
-            outputs = np.exp(-concentration / median * distances) @ coefficients
+            np.multiply(distances, -concentration / median, out=similar)
+            outputs = np.exp(similar, out=similar) @ coefficients
             outputs = outputs.reshape(len(labels), len(RIDGES), len(classes))
             right.append((outputs.argmax(axis=2) == labels[:, None]).mean())
         return np.mean(right) - np.mean(known)

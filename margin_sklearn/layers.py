@@ -1,6 +1,5 @@
 """The linear layers of a feed-forward network, in order of execution, batch norm folded in."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-__all__ = ["Layer", "linear_layers", "log_path_norm"]
+__all__ = ["Layer", "convolution_like", "linear_layers", "norm_factor", "trace_chain"]
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -86,7 +85,7 @@ class Layer:
         """Largest singular value of the layer as a linear map, padding and stride included."""
         if self.convolution is None:
             return torch.linalg.matrix_norm(self.weight, ord=2).item()
-        convolution = _convolution_like(self.convolution, self.weight)
+        convolution = convolution_like(self.convolution, self.weight)
         x = torch.zeros(1, *self.input_shape, dtype=torch.float64, requires_grad=True)
         y = convolution(x)
 
@@ -136,46 +135,8 @@ def linear_layers(module, example):
         If the network is no such chain (residual, attention, recurrent), or has an operation
         that is not known here.
     """
-    _, steps = _chain(module, example)
+    _, steps = trace_chain(module, example)
     return _fold(steps)
-
-
-def log_path_norm(module, example):
-    r"""Logarithm of the path norm: half that of the sum over paths of the squared weights.
-
-    With the squares of the weights for weights, no biases, activations left out, and ones for
-    inputs, this sum is that of the outputs. :func:`~margin_sklearn.scales.path` says which
-    paths count.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        A chain: each operation takes the result of the one before it.
-    example : torch.Tensor of shape (1, ...)
-        One sample; only its shape counts.
-
-    Returns
-    -------
-    log_norm : float
-        ``-inf`` where no path has a weight other than zero.
-
-    Raises
-    ------
-    TypeError
-        As for :func:`linear_layers`.
-
-    Examples
-    --------
-    >>> import math, torch
-    >>> from margin_sklearn.layers import log_path_norm
-    >>> linear = torch.nn.Linear(2, 1)
-    >>> with torch.no_grad():
-    ...     _ = linear.weight.copy_(torch.tensor([[3.0, -4.0]]))
-    >>> round(math.exp(log_path_norm(linear, torch.zeros(1, 2))), 6)
-    5.0
-    """
-    graph, steps = _chain(module, example)
-    return _SquaredWeights(graph, steps).log_sum(example.shape[1:]) / 2
 
 
 class _Step(NamedTuple):
@@ -188,7 +149,7 @@ class _Step(NamedTuple):
     before: fx.Node
 
 
-def _chain(module, example):
+def trace_chain(module, example):
     """The module as a graph, and its steps from input to output."""
     try:
         # Wrapped, so that a module that is a single layer is seen as one, too.
@@ -271,7 +232,7 @@ def _fold(steps):
             layers.append(Layer(weight, convolution, shape))
             behind_linear = True
         elif kind == "norm":
-            factor = _factor(source)
+            factor = norm_factor(source)
             if behind_linear:
                 last = layers[-1]
                 last.weight = last.weight * factor.reshape(-1, *[1] * (last.weight.ndim - 1))
@@ -284,7 +245,7 @@ def _fold(steps):
     return layers
 
 
-def _factor(norm):
+def norm_factor(norm):
     variance = norm.running_var.detach().to("cpu", torch.float64)
     factor = (variance + norm.eps).rsqrt()
     return (
@@ -308,7 +269,7 @@ def _per_input(pending, weight, source):
     return factor.reshape(1, -1, *[1] * (weight.ndim - 2))
 
 
-def _convolution_like(convolution, weight):
+def convolution_like(convolution, weight):
     """A convolution with that weight, and without bias, hooks and parametrizations."""
     kind: Any = next(kind for kind in _CONVOLUTIONS if isinstance(convolution, kind))
     bare = kind(
@@ -325,71 +286,6 @@ def _convolution_like(convolution, weight):
     )
     bare.weight = nn.Parameter(weight, requires_grad=False)
     return bare
-
-
-class _SquaredWeights(fx.Interpreter):
-    """Runs a chain with the squares of its weights, activations left out.
-
-    What is run is positive, so it can be brought to a maximum of 1 after each step; the
-    logarithms of the maxima are kept.
-    """
-
-    def __init__(self, graph, steps):
-        super().__init__(graph)
-        self.steps = {step.node: step for step in steps}
-        self.log_factor = 0.0
-
-    def log_sum(self, shape):
-        """Logarithm of the sum of the outputs for an input of ones of that shape."""
-        with torch.no_grad():
-            total = self.run(torch.ones(1, *shape, dtype=torch.float64)).sum().item()
-        return math.log(total) + self.log_factor if total != 0 else -math.inf
-
-    def run_node(self, node):
-        step = self.steps.get(node)
-        if step is None or step.kind == "shape":
-            return super().run_node(node)
-        x = self.env[step.before]
-        if step.kind == "linear":
-            weight = self._squares(step.source.weight.detach().to("cpu", torch.float64))
-            if isinstance(step.source, nn.Linear):
-                return self._bounded(F.linear(x, weight))
-            return self._bounded(_convolution_like(step.source, weight)(x))
-        if step.kind == "norm":
-            factor = self._squares(_factor(step.source))
-            return self._bounded(x * factor.reshape(-1, *[1] * (x.ndim - 2)))
-        if step.kind == "maximum":
-            return self._bounded(super().run_node(node))
-        if step.kind == "average":
-            return self._bounded(self._squared_average(step, x))
-        return x
-
-    def _squares(self, values):
-        return self._bounded(values.abs(), power=2) ** 2
-
-    def _bounded(self, values, power=1):
-        top = values.max().item()
-        if top == 0:
-            return values
-        self.log_factor += power * math.log(top)
-        return values / top
-
-    def _squared_average(self, step, x):
-        def average(values):
-            self.env[step.before] = values
-            return super(_SquaredWeights, self).run_node(step.node)
-
-        # Each result adds up a box of n terms with one weight for all of them. Whatever its
-        # padding and divisor, the sides of the box follow from the variance of the positions
-        # in it, which is (n² - 1) / 12 for n in a row.
-        sums = average(torch.ones_like(x))
-        n_terms = torch.ones_like(sums)
-        for axis, n in enumerate(x.shape):
-            positions = torch.arange(n, dtype=x.dtype) - (n - 1) / 2
-            positions = positions.reshape(-1, *[1] * (x.ndim - axis - 1)).expand_as(x)
-            variance = average(positions**2) / sums - (average(positions) / sums) ** 2
-            n_terms *= (12 * variance + 1).sqrt().round()
-        return average(x) * sums / n_terms
 
 
 def _unsupported(reason):

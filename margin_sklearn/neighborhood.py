@@ -26,7 +26,7 @@ N_NEIGHBORS = (3, 4, 5, 6, 8, 10, 12, 16)
 N_PILOT = 200
 # Share of the neighbors' mean squared distance that regularises the reconstruction.
 RIDGE = 0.1
-MAX_DISTANCES = 2**20
+MAX_DISTANCES = 2**21
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Neighborhood:
     distance : float
         Median distance of an anchor to its nearest neighbor, in units of the inputs.
     spread : float
-        Median distance between two anchors, in the same units.
+        Median distance between two different anchors, in the same units; 0 if there are none.
     neighbors : ndarray of int of shape (n_anchors, n_neighbors)
         Positions of the nearest neighbors of each anchor, the nearest first.
     """
@@ -105,13 +105,19 @@ def local_neighborhood(rows, n_samples, anchors, n_draws=2, random_state=0):
     choices = [k for k in N_NEIGHBORS if k <= largest] or [largest]
     if len(choices) > 1:
         table.learn(np.unique(table.neighbors_of(pilot)[:, :largest]))
-    scales = [_factor(table.steps(pilot, of_pilot, k), unit) for k in choices]
-    k = choices[int(np.argmin(np.abs(np.log(scales))))]
+    lengths = [_median_length(table.steps(pilot, of_pilot, k)) for k in choices]
+    # Where steps vanish (a regular grid), no factor brings them to any length.
+    away = [abs(np.log(unit / length)) if length > 0 else np.inf for length in lengths]
+    k = choices[int(np.argmin(away))]
     table.learn(np.unique(_drawn(table.neighbors_of(anchors), draws, k)))
     steps = table.steps(anchors, draws, k)
-    steps *= np.float32(_factor(steps, unit))
+    length = _median_length(steps)
+    if length > 0:
+        steps *= np.float32(unit / length)
     some = rows(pilot)
     between = pairwise_distances(some)[np.triu_indices(len(pilot), 1)]
+    # Of copies, rounding leaves a distance that is no distance.
+    between = between[between > 1e-3 * unit]
     return Neighborhood(
         anchors,
         steps,
@@ -220,8 +226,9 @@ class _Table:
         if len(new) == 0:
             return None
         queries = self.rows(new)
-        # Queries times chunk: the distances held at a time (16 MB).
-        step = max(64, min(chunk_length(queries.shape[1]), MAX_DISTANCES // len(new)))
+        # Queries times chunk: the distances held at a time (16 MB; twice for sparse ones).
+        limit = MAX_DISTANCES // (2 if hasattr(queries, "tocsr") else 1)
+        step = max(64, min(chunk_length(queries.shape[1]), limit // len(new)))
         chunks = (
             (start, self.rows(slice(start, min(start + step, self.n_samples))))
             for start in range(0, self.n_samples, step)
@@ -250,8 +257,8 @@ class _Table:
     def _residuals(self, positions, k):
         width = self.rows(slice(0, 1)).shape[1]
         result = np.empty((len(positions), width), dtype=np.float32)
-        # One block's neighbors at a time.
-        step = chunk_length(width * k)
+        # One block's neighbors at a time, held twice.
+        step = chunk_length(width * k, limit=2**19)
         for start in range(0, len(positions), step):
             block = positions[start : start + step]
             x = _dense(self.rows(block))
@@ -302,9 +309,8 @@ def _filled(neighbors, positions):
     return np.where(filled < 0, positions[:, None], filled)
 
 
-def _factor(steps, unit):
-    median = np.median(np.linalg.norm(steps, axis=2))
-    return unit / median if median > 0 else 1.0
+def _median_length(steps):
+    return np.median(np.linalg.norm(steps, axis=2))
 
 
 def _dense(rows):

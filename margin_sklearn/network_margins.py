@@ -172,7 +172,26 @@ def _refuse_nan(bad, positions):
 
 
 def check_samples(network, X, y):
-    """X with rows to slice and the class indices of y; checked, but for X's values."""
+    """The user's X and y as the other functions of this module take them.
+
+    Parameters
+    ----------
+    network : Network
+    X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+    y : array-like of shape (n_samples,)
+
+    Returns
+    -------
+    X : array, DataFrame, sparse CSR matrix or tensor
+        With rows to slice; its values are not looked at.
+    index : ndarray of int of shape (n_samples,)
+        Class indices.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, there is no sample, or a label is unknown to the network.
+    """
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     check_consistent_length(X, y)

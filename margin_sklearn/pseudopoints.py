@@ -18,7 +18,7 @@ __all__ = ["PseudoPoints", "distance_unit", "label_trust", "pseudo_points"]
 
 # Steps from each anchor: two from many anchors rank networks better than many from few, but
 # there should be so many in all.
-N_DRAWS, MOST_DRAWS, N_POINTS = 2, 8, 2000
+N_DRAWS, MOST_DRAWS, N_POINTS = 2, 8, 1000
 # Samples, and steps from each, by which the length of the steps is settled.
 N_CALIBRATION = 500
 N_CALIBRATION_DRAWS = 2
@@ -28,6 +28,8 @@ N_ANCHORS = 1000
 WHOLE = 2**22
 # Numbers in the steps at most (256 MB); for very wide inputs there are fewer anchors.
 MAX_STEPS = 2**26
+# Samples whose mean is taken for the origin.
+N_ORIGIN = 1000
 # δ beyond this share of the median distance between samples: near and far are the same.
 NO_LOCALITY = 0.7
 CACHE_BYTES = 2**28
@@ -67,7 +69,7 @@ def pseudo_points(network, X, y, max_samples, random_state=0, n_draws=None):
     max_samples : int or None
     random_state : int or RandomState instance, default=0
     n_draws : int, default=None
-        Points around each sample; None takes 2 or, for fewer than 1,000 samples, up to 8.
+        Points around each sample; None takes 2 or, for fewer than 500 samples, up to 8.
 
     Returns
     -------
@@ -90,7 +92,7 @@ def pseudo_points(network, X, y, max_samples, random_state=0, n_draws=None):
         while size > CACHE_BYTES and len(_cache) > 1:
             size -= _cache.popitem(last=False)[1].neighborhood.steps.nbytes
     near, apart = points.neighborhood.distance, points.neighborhood.spread
-    if near > NO_LOCALITY * apart:
+    if near > NO_LOCALITY * apart > 0:
         warnings.warn(
             f"The nearest neighbor of a sample is {near:.3g} away, any other sample "
             f"{apart:.3g} (medians): the inputs have no near and far, as rows of many "
@@ -109,7 +111,8 @@ def _make(rows, width, y, max_samples, seed, n_draws):
     n_anchors = min(n, most, n if max_samples is None else max_samples)
     anchors = _choose(random, n, n_anchors)
     if n_draws is None:
-        n_draws = min(MOST_DRAWS, max(N_DRAWS, -(-N_POINTS // n_anchors)))
+        within = MAX_STEPS // (n_anchors * width)
+        n_draws = max(N_DRAWS, min(MOST_DRAWS, -(-N_POINTS // n_anchors), within))
     hood = local_neighborhood(rows, n, anchors, n_draws, random_state=random)
     # The kernel classifiers learn few samples: steps between those, not between all.
     some = _choose(random, n, min(n, most, N_CALIBRATION))
@@ -130,7 +133,19 @@ def _make(rows, width, y, max_samples, seed, n_draws):
 
 
 def distance_unit(network, X, random_state=0):
-    """δ: the median distance of a sample to its nearest neighbor where the network sees it."""
+    """δ: the median distance of a sample to its nearest neighbor where the network sees it.
+
+    Parameters
+    ----------
+    network : Network
+    X : array, DataFrame or sparse matrix of shape (n_samples, ...)
+    random_state : int or RandomState instance, default=0
+        Chooses the 1,000 samples it is taken over, where there are more.
+
+    Returns
+    -------
+    distance : float
+    """
     n = X.shape[0]
     index = _choose(check_random_state(random_state), n, min(n, N_ANCHORS))
     rows, width = prepared_rows(network, X)
@@ -175,18 +190,31 @@ def label_trust(points, y):
 
 
 def prepared_rows(network, X):
-    """Function from positions to rows as the network sees them, flat; and their width."""
+    """Function from positions to rows as the network sees them, flat; and their width.
+
+    Dense rows are floating, and relative to the mean of some of them: differences between
+    samples far from the origin would drown in the rounding of their squares.
+    """
     n = X.shape[0]
 
-    def rows(index):
+    def flat(index):
         part = network.prepare(take_rows(X, index))
-        return part if hasattr(part, "tocsr") else np.asarray(part).reshape(len(part), -1)
+        if not hasattr(part, "tocsr"):
+            part = np.asarray(part).reshape(len(part), -1)
+        return part if part.dtype in (np.float32, np.float64) else part.astype(np.float64)
 
-    width = rows(slice(0, 1)).shape[1]
+    some = flat(np.linspace(0, n - 1, min(n, N_ORIGIN)).astype(int))
+    width = some.shape[1]
+    sparse = hasattr(some, "tocsr")
+    origin = 0 if sparse else some.mean(axis=0)
+
+    def rows(index):
+        return flat(index) if sparse else flat(index) - origin
+
     if n * width > WHOLE:
         return rows, width
     whole = rows(slice(0, n))
-    if hasattr(whole, "tocsr"):
+    if sparse:
         whole = whole.tocsr()
     return whole.__getitem__, width
 

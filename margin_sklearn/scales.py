@@ -19,7 +19,8 @@ from .hidden_layers import (
     of_layers,
     total_variations,
 )
-from .layers import linear_layers, log_path_norm
+from .layers import linear_layers
+from .paths import log_path_norm
 
 __all__ = [
     "SAMPLE_SIZES",
@@ -235,9 +236,9 @@ def total_variation(network, sample):
 
     where :math:`x_l` is the output of layer :math:`l`, :math:`x_0` the input, and
     :math:`\nu_l` the total variation of :math:`x_l`: the trace of its covariance over
-    ``sample``, divided by n. These are the margins of Jiang et al. 2019 (arXiv 1810.00113, eq.
-    2-3 for the distance at a layer), with their normalization by the total variation; they
-    predict the generalization gap from quantiles of all layers, here it is the mean of the
+    ``sample``, divided by n. These are the margins of Jiang et al. 2019 (arXiv 1810.00113),
+    the first-order distance at a layer with their normalization by the total variation. They
+    predict the generalization gap from quantiles of all layers; here it is the mean of the
     layers, of signed values, so that it has the sign of the margin.
 
     Hidden layers are the outputs of the activation modules (``nn.ReLU``, ...), once for each

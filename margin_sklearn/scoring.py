@@ -237,7 +237,7 @@ def make_margin_auc_scorer(
         (:func:`~margin_sklearn.neighborhood.local_neighborhood`), as far as kernel classifiers
         need to show their leave-one-out accuracy at the points
         (:func:`~margin_sklearn.calibration.calibrated_length`). Each sample has two such
-        points, more where there are fewer than 1,000 samples.
+        points, up to eight where there are fewer than 500.
     floor, ceiling : float, default=None
         The band within which the area is taken, ``floor < ceiling``; with both, the score is
         the share of the band under the curve, in [0, 1], with neither it is the mean scaled

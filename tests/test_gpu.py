@@ -10,6 +10,7 @@ from skorch.callbacks import Callback
 from margin_sklearn import ConvNet, MarginClassifier, margin_auc_score, margins
 from margin_sklearn.batches import Batches, Samples
 from margin_sklearn.reproducibility import generator_state
+from margin_sklearn.scales import SCALES
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])]
@@ -59,7 +60,7 @@ def test_a_warm_start_goes_on(device, digits):
 
 
 @on_every_device
-@pytest.mark.parametrize("scale", [None, "distance", "frobenius", "spectral"])
+@pytest.mark.parametrize("scale", list(SCALES))
 def test_scores_agree_with_the_cpus(device, fitted, fitted_conv, digits, images, scale):
     for estimator, (X, y) in ((fitted, digits), (fitted_conv, images)):
         expected = margins(estimator, X, y, scale=scale)
@@ -71,6 +72,21 @@ def test_scores_agree_with_the_cpus(device, fitted, fitted_conv, digits, images,
         assert margin_auc_score(moved, X, y) == pytest.approx(
             margin_auc_score(estimator, X, y), abs=1e-3
         )
+
+
+@on_every_device
+def test_the_best_epoch_is_found_and_kept(device, digits, images):
+    for module, (X, y) in ((None, digits), (ConvNet, images)):
+        given = {} if module is None else {"module": module}
+        X = np.float32(X)
+        estimator = MarginClassifier(
+            **given, max_epochs=4, restore_best="margin_auc", device=device, random_state=0
+        ).fit(X, y)
+        scores = estimator.history_[:, "margin_auc"]
+        assert estimator.best_epoch_ == 1 + int(np.argmax(scores))
+        # The scorer draws more points around so few samples.
+        assert margin_auc_score(estimator, X, y) == pytest.approx(max(scores), abs=0.05)
+        assert len(pickle.dumps(estimator)) < 2e6
 
 
 @on_every_device

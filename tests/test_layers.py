@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from margin_sklearn import MLP, ConvNet
-from margin_sklearn.layers import linear_layers, log_path_norm
+from margin_sklearn.layers import linear_layers
+from margin_sklearn.paths import log_path_norm
 
 
 def randomised(module):

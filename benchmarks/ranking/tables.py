@@ -7,7 +7,7 @@ from scipy.stats import kendalltau
 from .scores import SCORES, VALIDATION
 from .tasks import TASKS
 
-__all__ = ["by_hyperparameter", "by_task", "summary"]
+__all__ = ["by_hyperparameter", "by_task", "for_docs", "summary", "task_table"]
 
 N_FITS = {"cv5": 5, "cv3": 3, "holdout": 1}
 N_BOOTSTRAP = 10_000
@@ -66,7 +66,8 @@ def summary(frame, seed=0):
     """One row a score: means over tasks (seeds averaged first), intervals against cv5."""
     means = frame.pivot_table(index="task", columns="score", values="tau")
     regrets = frame.pivot_table(index="task", columns="score", values="regret")
-    cost = frame.groupby("score")["seconds"].sum() / frame.groupby("score")["task"].count()
+    seconds = frame.pivot_table(index=["task", "seed"], columns="score", values="seconds")
+    cost = seconds.div(seconds["cv5"], axis=0).mean()
     rows = []
     for score in (*VALIDATION, *SCORES):
         own = frame[frame["score"] == score].groupby("task").mean(numeric_only=True)
@@ -84,10 +85,56 @@ def summary(frame, seed=0):
                 "regret, against cv5": f"[{regret_low:+.2f}, {regret_high:+.2f}]",
                 "best of 5": own["regret5"].mean(),
                 "fits": N_FITS.get(score, 1),
-                "CPU time / cv5": cost[score] / cost["cv5"],
+                "CPU time / cv5": cost[score],
             }
         )
     return pd.DataFrame(rows).set_index("score")
+
+
+NAMES = {
+    "cv5": "5-fold cross-validation",
+    "cv3": "3-fold cross-validation (one seed)",
+    "holdout": "one hold-out of 20 %",
+    "margin_auc_score": "**margin_auc_score**",
+    "neighborhood, noise_weight": "the same, noise_weight=True",
+    "distance at samples": "distance at the samples, ±0.5 δ",
+    "frobenius": "margin / ∏ Frobenius norms",
+    "spectral": "margin / ∏ spectral norms",
+    "path": "margin / path norm",
+    "total_variation": "hidden-layer margins / total variation",
+    "training accuracy": "training accuracy",
+    "training loss": "training loss",
+    "norms: frobenius": "∏ Frobenius norms alone",
+    "norms: spectral": "∏ spectral norms alone",
+    "heavy tail": "heavy-tail exponent (WeightWatcher-style)",
+}
+
+
+def for_docs(table):
+    """The summary with rounded numbers and names to read."""
+    shown = pd.DataFrame({"score": [NAMES[score] for score in table.index]})
+    for name, digits in (
+        ("tau", 2), ("worst tau", 2), ("top 60 %", 2), ("regret", 2), ("worst", 1),
+        ("best of 5", 2), ("fits", 0), ("CPU time / cv5", 2),
+    ):  # fmt: skip
+        shown[name] = [f"{value:.{digits}f}" for value in table[name]]
+    shown.insert(2, "τ − τ of CV5, 95 %", list(table["against cv5"]))
+    return shown.rename(columns={"tau": "τ", "worst tau": "worst τ"})
+
+
+def task_table(frame):
+    """One row a task: tau and regret of the default and of 5-fold cross-validation."""
+    wanted = frame[frame["score"].isin(["margin_auc_score", "cv5"])]
+    means = wanted.pivot_table(
+        index=["tuning", "task"], columns="score", values=["tau", "regret"], sort=False
+    )
+    shown = means.index.to_frame(index=False)
+    for value, digits in (("tau", 2), ("regret", 1)):
+        for score in ("margin_auc_score", "cv5"):
+            name = f"{'τ' if value == 'tau' else value}, {score.removesuffix('_score')}"
+            shown[name] = [f"{number:.{digits}f}" for number in means[value][score]]
+    shown["tuning"] = np.where(shown["tuning"], "yes", "")
+    return shown[["task", *shown.columns[2:], "tuning"]].rename(columns={"tuning": "tuned on"})
 
 
 def by_hyperparameter(results, scores=("margin_auc_score", "cv5", "frobenius")):
