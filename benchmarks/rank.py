@@ -8,9 +8,8 @@ ConvNets), 96 candidates each, three seeds (split, labels, candidates and traini
 ``fit`` trains every candidate on all samples and on the folds of cross-validation, and keeps
 networks and accuracies in ``--cache``: some hours on two cores. ``score`` computes every
 score of the kept networks into a CSV, so that another score can be tried in minutes.
-``table`` prints what the documentation shows. Each can be broken off: what was finished is
-not done again.
-``--quick`` takes four of the tasks and one seed: ten minutes.
+``table`` prints, and draws, what the documentation shows. Each can be broken off: what was
+finished is not done again. ``--quick`` takes four of the tasks and one seed: ten minutes.
 """
 
 import argparse
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 from joblib import Parallel, delayed
+from ranking.figures import draw
 from ranking.scores import score_candidate
 from ranking.tables import by_hyperparameter, by_task, for_docs, summary, task_table
 from ranking.tasks import TASKS
@@ -90,6 +90,7 @@ def table(options):
     task_table(frame).to_csv(
         options.results.with_name(f"{options.results.stem}_each_task.csv"), index=False
     )
+    draw(frame, options.results.with_suffix(".png"))
     print("\nEach task, means over seeds: tau and regret of margin_auc_score and cv5\n")
     wanted = frame[frame["score"].isin(["margin_auc_score", "cv5"])]
     print(

@@ -66,6 +66,10 @@ SCORES = {
     "neighborhood, noise_weight": make_margin_auc_scorer(
         "distance", at="neighborhood", floor=-0.1, ceiling=0.1, noise_weight=True
     ),
+    # What fewer anchors cost.
+    "max_samples=200": make_margin_auc_scorer(
+        "distance", at="neighborhood", floor=-0.1, ceiling=0.1, max_samples=200
+    ),
     "distance at samples": make_margin_auc_scorer("distance", floor=-0.5, ceiling=0.5),
     "frobenius": make_margin_auc_scorer("frobenius"),
     "spectral": make_margin_auc_scorer("spectral"),

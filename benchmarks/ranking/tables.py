@@ -97,6 +97,7 @@ NAMES = {
     "holdout": "one hold-out of 20 %",
     "margin_auc_score": "**margin_auc_score**",
     "neighborhood, noise_weight": "the same, noise_weight=True",
+    "max_samples=200": "the same, max_samples=200",
     "distance at samples": "distance at the samples, ±0.5 δ",
     "frobenius": "margin / ∏ Frobenius norms",
     "spectral": "margin / ∏ spectral norms",
