@@ -28,7 +28,7 @@ N_ANCHORS = 1000
 WHOLE = 2**22
 # Numbers in the steps at most (256 MB); for very wide inputs there are fewer anchors.
 MAX_STEPS = 2**26
-# Samples whose mean is taken for the origin.
+# Samples, at most, whose mean is taken for the origin.
 N_ORIGIN = 1000
 # δ beyond this share of the median distance between samples: near and far are the same.
 NO_LOCALITY = 0.7
@@ -203,10 +203,12 @@ def prepared_rows(network, X):
             part = np.asarray(part).reshape(len(part), -1)
         return part if part.dtype in (np.float32, np.float64) else part.astype(np.float64)
 
-    some = flat(np.linspace(0, n - 1, min(n, N_ORIGIN)).astype(int))
-    width = some.shape[1]
-    sparse = hasattr(some, "tocsr")
-    origin = 0 if sparse else some.mean(axis=0)
+    first = flat(slice(0, 1))
+    width, sparse = first.shape[1], hasattr(first, "tocsr")
+    origin = 0
+    if not sparse:
+        size = min(n, N_ORIGIN, chunk_length(width))
+        origin = flat(np.linspace(0, n - 1, size).astype(int)).mean(axis=0)
 
     def rows(index):
         return flat(index) if sparse else flat(index) - origin

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import RocCurveDisplay
 
-from margin_sklearn import MarginCurveDisplay, make_margin_auc_scorer, margin_curve, margins
+from margin_sklearn import (
+    MarginCurveDisplay,
+    make_margin_auc_scorer,
+    margin_auc_score,
+    margin_curve,
+    margins,
+)
+from margin_sklearn.network_margins import DEFAULT
 
 
 @pytest.mark.parametrize("display", [MarginCurveDisplay])
@@ -32,11 +39,33 @@ def test_the_curve_drawn_is_the_margin_curve(fitted, digits):
     assert label.endswith(f"{100 * (1 - fitted.score(*digits)):.2g} % wrong)")
 
 
+@pytest.mark.parametrize("at", ["samples", "neighborhood"])
 @pytest.mark.parametrize("scale", [None, "distance", "frobenius"])
-def test_the_area_in_the_legend_is_the_score(fitted, digits, scale):
-    bounds = {"floor": -0.1, "ceiling": 0.3}
+def test_the_area_in_the_legend_is_the_score(fitted, digits, scale, at):
+    bounds = {"at": at, "floor": -0.1, "ceiling": 0.3, "max_samples": 500}
     display = MarginCurveDisplay.from_estimator(fitted, *digits, scale=scale, **bounds)
     assert display.auc == make_margin_auc_scorer(scale, **bounds)(fitted, *digits)
+
+
+def test_the_curve_in_neighborhoods_is_that_of_the_default_score(fitted, digits, rng):
+    X, y = digits
+    display = MarginCurveDisplay.from_estimator(fitted, X, y, **DEFAULT)
+    assert display.auc == margin_auc_score(fitted, X, y)
+    assert f"AUC = {display.auc:.3g}" in display.line_.get_label()
+    values, _, floor, ceiling = margin_auc_score.distribution(fitted, X, y)
+    fraction, value = margin_curve(values)
+    np.testing.assert_array_equal(display.fraction, fraction)
+    np.testing.assert_array_equal(display.value, value)
+    # Drawn in the units of the inputs: multiples of the distance between neighbors.
+    assert (display.floor, display.ceiling) == (floor, ceiling)
+    assert floor < DEFAULT["floor"] < DEFAULT["ceiling"] < ceiling
+    assert display.ax_.get_xlabel().startswith("Share of points near samples")
+    weight = rng.random(len(y))
+    weighted = MarginCurveDisplay.from_estimator(fitted, X, y, sample_weight=weight, **DEFAULT)
+    assert weighted.auc == margin_auc_score(fitted, X, y, sample_weight=weight)
+    assert weighted.auc != display.auc
+    at_samples = MarginCurveDisplay.from_estimator(fitted, X, y)
+    assert at_samples.ax_.get_xlabel().startswith("Share of samples")
 
 
 def test_floor_ceiling_and_the_misclassified_are_marked():
@@ -87,6 +116,8 @@ def test_unusable_input_raises(fitted, digits):
         MarginCurveDisplay.from_estimator(fitted, *digits, floor=1, ceiling=0)
     with pytest.raises(ValueError, match="scale"):
         MarginCurveDisplay.from_estimator(fitted, *digits, scale="norm")
+    with pytest.raises(ValueError, match="'pixels'"):
+        MarginCurveDisplay.from_estimator(fitted, *digits, at="pixels")
 
 
 def test_infinite_margins_can_be_drawn():

@@ -100,6 +100,47 @@ def test_few_samples_get_more_points_each(monkeypatch, rng):
     assert draws[0] > draws[1] == N_DRAWS
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_samples_may_lie_far_from_the_origin(blobs, dtype):
+    """As years, pressures or coordinates do: squares of their norms would drown distances."""
+    X, y = blobs
+    # Numbers that float32 has there, too.
+    X = (X * 4).round() / 4
+    near, far = (pseudo_points(PLAIN, (X + at).astype(dtype), y, None) for at in (0, 100_000))
+    assert far.neighborhood.distance == pytest.approx(near.neighborhood.distance, rel=1e-3)
+    assert far.neighborhood.spread == pytest.approx(near.neighborhood.spread, rel=1e-3)
+    # As many different samples on either side, and their neighbors.
+    known = (near.neighborhood.neighbors >= 0).sum(axis=1)
+    np.testing.assert_array_equal((far.neighborhood.neighbors >= 0).sum(axis=1), known)
+    assert far.length == pytest.approx(near.length, abs=0.05)
+    unit = distance_unit(PLAIN, (X + 100_000).astype(dtype))
+    assert unit == pytest.approx(near.neighborhood.distance, rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool])
+def test_whole_numbers_are_taken_as_numbers(dtype, rng):
+    X = rng.integers(0, 2 if dtype is bool else 256, size=(60, 5)).astype(dtype)
+    y = np.arange(60) % 2
+    hood = pseudo_points(PLAIN, X, y, None).neighborhood
+    expected = pseudo_points(PLAIN, X.astype(float), y, None).neighborhood
+    np.testing.assert_array_equal(hood.steps, expected.steps)
+    assert hood.steps.min() < 0 < hood.steps.max()
+
+
+def test_of_wide_samples_fewer_are_held_at_a_time():
+    X = np.ones((100, 2**16), dtype=np.float32)
+    asked = []
+
+    def prepare(rows):
+        asked.append(len(rows))
+        return rows
+
+    rows, width = prepared_rows(Network(torch.nn.Identity(), prepare, np.asarray), X)
+    assert width == 2**16
+    assert max(asked) <= 16
+    assert rows(slice(0, 2)).shape == (2, width)
+
+
 def test_copies_of_samples_do_not_hide_near_and_far(rng):
     X = np.concatenate([np.zeros((300, 3)), rng.normal(size=(50, 3))]) + 10
     hood = pseudo_points(PLAIN, X, np.arange(350) % 2, None).neighborhood
@@ -242,7 +283,7 @@ def test_points_are_computed_once_for_the_same_inputs_and_labels(blobs, calls):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda X, y: (X + 0.1, y, None, 0),
+        lambda X, y: (1.1 * X, y, None, 0),
         lambda X, y: (X[::-1], y[::-1], None, 0),
         lambda X, y: (X, (y + 1) % 3, None, 0),
         lambda X, y: (X, y, 30, 0),
@@ -301,15 +342,15 @@ def test_the_memory_of_the_cache_is_bounded_and_the_latest_are_kept(
     size = pseudo_points(PLAIN, X, y, None).neighborhood.steps.nbytes
     once = len(calls)
     monkeypatch.setattr(pseudopoints, "CACHE_BYTES", 3 * size)
-    for shift in (0, 1, 2, 0, 3):
-        pseudo_points(PLAIN, X + shift, y, None)
+    for unit in (1, 2, 3, 1, 4):
+        pseudo_points(PLAIN, unit * X, y, None)
     assert len(cache) == 3
     assert len(calls) == 4 * once
     # The one that was not used for longest is gone, and only that.
-    for shift in (3, 0, 2):
-        pseudo_points(PLAIN, X + shift, y, None)
+    for unit in (4, 1, 3):
+        pseudo_points(PLAIN, unit * X, y, None)
     assert len(calls) == 4 * once
-    pseudo_points(PLAIN, X + 1, y, None)
+    pseudo_points(PLAIN, 2 * X, y, None)
     assert len(calls) == 5 * once
     # Even where there is no room, one is kept: candidates of a search share it.
     monkeypatch.setattr(pseudopoints, "CACHE_BYTES", 0)
@@ -319,12 +360,12 @@ def test_the_memory_of_the_cache_is_bounded_and_the_latest_are_kept(
 
 def test_threads_give_the_same_and_do_not_repeat_each_other(blobs, calls, cache):
     X, y = blobs
-    shifts = [0, 1, 2] * 3
-    serial = [pseudo_points(PLAIN, X + shift, y, 30) for shift in shifts]
+    units = [1, 2, 3] * 3
+    serial = [pseudo_points(PLAIN, unit * X, y, 30) for unit in units]
     n_serial = len(calls)
     cache.clear()
     parallel = joblib.Parallel(n_jobs=4, backend="threading")(
-        joblib.delayed(pseudo_points)(PLAIN, X + shift, y, 30) for shift in shifts
+        joblib.delayed(pseudo_points)(PLAIN, unit * X, y, 30) for unit in units
     )
     assert len(calls) == 2 * n_serial
     for one, two in zip(serial, parallel, strict=True):

@@ -7,12 +7,19 @@ import pytest
 import scipy.sparse
 import sklearn
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch import NeuralNetClassifier
+from torch import nn
 
 from margin_sklearn import (
     MarginClassifier,
@@ -22,8 +29,13 @@ from margin_sklearn import (
     margin_auc_score,
     margins,
 )
+from margin_sklearn.network_margins import DEFAULT
+from margin_sklearn.networks import as_network
+from margin_sklearn.pseudopoints import pseudo_points
 
 SCALES = [None, "distance", "frobenius", "spectral"]
+# The band of the default score.
+BAND = {"floor": DEFAULT["floor"], "ceiling": DEFAULT["ceiling"]}
 
 
 def pipeline(**settings):
@@ -56,7 +68,7 @@ def test_margins_do_not_depend_on_the_order_or_the_size_of_chunks(
     order = rng.permutation(len(y))
     permuted = margins(fitted, X[order], y[order], scale=scale)
     np.testing.assert_allclose(permuted, expected[order], rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr("margin_sklearn.scoring.chunk_length", lambda *a, **k: 17)
+    monkeypatch.setattr("margin_sklearn.network_margins.chunk_length", lambda *a, **k: 17)
     np.testing.assert_allclose(
         margins(fitted, X, y, scale=scale), expected, rtol=1e-4, atol=1e-5
     )
@@ -124,16 +136,26 @@ def test_bounds_of_other_scales_are_in_their_own_units(fitted, digits):
     assert score == pytest.approx(expected)
 
 
-def test_the_default_score_is_a_share_that_ignores_units_and_order(digits, rng):
+@pytest.mark.parametrize(
+    ("scorer", "of_order"),
+    [
+        (make_margin_auc_scorer("distance", floor=-0.5, ceiling=0.5), 1e-9),
+        # Which neighbors are drawn depends on the order: over 15 orders the score of this
+        # model varied by 0.003 (standard deviation).
+        (margin_auc_score, 0.02),
+    ],
+    ids=["samples", "default"],
+)
+def test_the_score_is_a_share_that_ignores_units_and_order(digits, rng, scorer, of_order):
     X, y = digits
     model = LogisticRegression().fit(X, y)
-    score = margin_auc_score(model, X, y)
+    score = scorer(model, X, y)
     assert 0 < score < 1
     order = rng.permutation(len(y))
-    assert margin_auc_score(model, X[order], y[order]) == pytest.approx(score)
+    assert scorer(model, X[order], y[order]) == pytest.approx(score, abs=of_order)
     other = LogisticRegression().fit(X, y)
     other.coef_, other.intercept_ = model.coef_ / 100, model.intercept_
-    assert margin_auc_score(other, 100 * X, y) == pytest.approx(score)
+    assert scorer(other, 100 * X, y) == pytest.approx(score, abs=1e-6)
 
 
 def test_a_better_network_scores_higher(digits):
@@ -174,11 +196,184 @@ def test_max_samples_scores_a_part(fitted, digits):
         ({"max_samples": 0}, "max_samples"),
         ({"max_samples": 0.5}, "max_samples"),
         ({"ceiling": "high"}, "'high'"),
+        ({"at": "samples", "noise_weight": True}, "noise_weight"),
+        ({"at": "neighborhood", "floor": 0.1, "ceiling": 0.1}, "floor"),
+        ({"at": "neighborhood", "floor": np.nan}, "floor"),
+        ({"at": "neighborhood", "max_samples": -1}, "max_samples"),
+        ({"at": None}, "at must be"),
     ],
 )
 def test_unusable_settings_raise_at_once(settings, match):
     with pytest.raises((ValueError, TypeError), match=match):
         make_margin_auc_scorer(**settings)
+    # Where a search sets them, they are looked at when a score is asked for.
+    scorer = make_margin_auc_scorer().set_params(**settings)
+    with pytest.raises((ValueError, TypeError), match=match):
+        scorer(LogisticRegression(), [[0.0], [1.0]], [0, 1])
+
+
+# --- in neighborhoods ---------------------------------------------------------------------
+
+
+def neighborhood_scorer(**settings):
+    return make_margin_auc_scorer("distance", at="neighborhood", **settings)
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """Digits of which a fifth has a wrong label, and clean ones to test on."""
+    X, y = load_digits(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    rng = np.random.default_rng(0)
+    wrong = rng.random(len(y)) < 0.2
+    given = np.where(wrong, (y + rng.integers(1, 10, len(y))) % 10, y)
+    return X[:1000], given[:1000], X[1000:], y[1000:]
+
+
+def test_of_noisy_labels_what_memorises_scores_lower(noisy):
+    """Though it is better on the samples that both are scored on."""
+    X, y, X_test, y_test = noisy
+    few, many = (
+        MarginClassifier(max_epochs=n, random_state=0, device="cpu").fit(X, y) for n in (5, 40)
+    )
+    assert few.score(X_test, y_test) > many.score(X_test, y_test) + 0.05
+    assert few.score(X, y) < many.score(X, y) - 0.1
+    assert margin_auc_score(few, X, y) > margin_auc_score(many, X, y) + 0.02
+    at_samples = make_margin_auc_scorer("distance", floor=-0.5, ceiling=0.5)
+    assert at_samples(few, X, y) < at_samples(many, X, y)
+
+
+@given(st.floats(-3, 0.5), st.floats(0.01, 3), st.integers(1, 200), st.booleans())
+@settings(max_examples=30)
+def test_it_is_a_share_of_the_band(iris_model, floor, width, max_samples, noise_weight):
+    scorer = neighborhood_scorer(
+        floor=floor, ceiling=floor + width, max_samples=max_samples, noise_weight=noise_weight
+    )
+    assert 0 <= scorer(*iris_model) <= 1
+
+
+@pytest.fixture(scope="module")
+def iris_model(iris):
+    return LogisticRegression().fit(*iris), *iris
+
+
+def test_in_a_narrow_band_it_is_the_accuracy_at_the_points(fitted, digits):
+    X, y = digits
+    points = pseudo_points(as_network(fitted), X, y, None)
+    hood = points.neighborhood
+    ends = X[hood.anchors][:, None] + points.length * hood.steps
+    labels = np.repeat(y[hood.anchors], ends.shape[1])
+    accuracy = fitted.score(ends.reshape(len(labels), -1), labels)
+    score = neighborhood_scorer(floor=-1e-7, ceiling=1e-7)(fitted, X, y)
+    assert score == pytest.approx(accuracy, abs=1e-3)
+
+
+def test_without_bounds_it_is_the_mean_distance_at_the_points(iris_model):
+    model, X, y = iris_model
+    values, weight, floor, ceiling = neighborhood_scorer().distribution(model, X, y)
+    assert floor is ceiling is None
+    assert neighborhood_scorer()(model, X, y) == pytest.approx(values.mean())
+    assert len(values) == len(weight) > len(y)
+
+
+def test_scaling_one_layer_up_and_the_next_down_makes_no_difference(digits):
+    X, y = digits
+    model = MLPClassifier((16,), max_iter=30, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, y)
+    score = margin_auc_score(model, X, y)
+    assert 0 < score < 1
+    model.coefs_[0] *= 50
+    model.intercepts_[0] *= 50
+    model.coefs_[1] /= 50
+    assert margin_auc_score(model, X, y) == pytest.approx(score, abs=1e-9)
+    # All logits by one factor, too.
+    model.coefs_[1] *= 1000
+    model.intercepts_[1] *= 1000
+    assert margin_auc_score(model, X, y) == pytest.approx(score, abs=1e-9)
+
+
+def test_names_of_classes_make_no_difference(iris_model):
+    model, X, y = iris_model
+    renamed = LogisticRegression().fit(X, np.array(["c", "a", "b"])[y])
+    # The same function, its outputs in the order of the new names.
+    renamed.coef_, renamed.intercept_ = model.coef_[[1, 2, 0]], model.intercept_[[1, 2, 0]]
+    score = margin_auc_score(renamed, X, np.array(["c", "a", "b"])[y])
+    assert score == pytest.approx(margin_auc_score(model, X, y))
+
+
+def test_networks_of_all_kinds_are_scored(fitted_conv, images, digits):
+    X, y = digits
+    linear = LogisticRegression(max_iter=1000).fit(X, y)
+    net = NeuralNetClassifier(
+        nn.Sequential(nn.Linear(64, 10)), criterion=nn.CrossEntropyLoss, train_split=None,
+        max_epochs=1, verbose=0,
+    ).fit(X.astype(np.float32), y)  # fmt: skip
+    with torch.no_grad():
+        net.module_[0].weight.copy_(torch.from_numpy(linear.coef_))
+        net.module_[0].bias.copy_(torch.from_numpy(linear.intercept_))
+    score = margin_auc_score(linear, X, y)
+    assert margin_auc_score(net, X, y) == pytest.approx(score, abs=1e-4)
+    assert 0 < margin_auc_score(fitted_conv, *images) < 1
+
+
+def test_input_of_any_kind_is_scored(fitted, digits):
+    X, y = digits
+    score = margin_auc_score(fitted, X, y)
+    for other in (X.tolist(), pd.DataFrame(X), torch.from_numpy(X), scipy.sparse.csr_array(X)):
+        assert margin_auc_score(fitted, other, y) == pytest.approx(score, abs=1e-5)
+    frame = pd.DataFrame(X).add_prefix("pixel ")
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(frame, y)
+    expected = margin_auc_score(model[-1], model[0].transform(frame), y)
+    assert margin_auc_score(model, frame, pd.Series(y)) == pytest.approx(expected)
+
+
+def test_a_sample_of_weight_zero_is_not_counted_but_others_still_have_it_for_neighbor(
+    iris_model, rng
+):
+    model, X, y = iris_model
+    scorer = neighborhood_scorer(floor=-0.5, ceiling=0.5)
+    weight = (rng.random(len(y)) < 0.7).astype(float)
+    score = scorer(model, X, y, sample_weight=weight)
+    values, _, floor, ceiling = scorer.distribution(model, X, y)
+    values = values.reshape(len(y), -1)[weight > 0].ravel()
+    assert score == pytest.approx(margin_auc(values, floor=floor, ceiling=ceiling))
+    # Without the sample, there are other neighbors: not the same, but nearly.
+    dropped = scorer(model, X[weight > 0], y[weight > 0])
+    assert dropped != score
+    assert dropped == pytest.approx(score, abs=0.05)
+    assert scorer(model, X, y, sample_weight=np.full(len(y), 3.0)) == scorer(model, X, y)
+    with pytest.raises(ValueError, match="zero for every sample"):
+        scorer(model, X, y, sample_weight=np.zeros(len(y)))
+
+
+def test_a_part_of_the_samples_gives_nearly_the_same_score(fitted, digits):
+    whole = margin_auc_score(fitted, *digits)
+    assert neighborhood_scorer(**BAND, max_samples=10**6)(fitted, *digits) == whole
+    assert neighborhood_scorer(**BAND, max_samples=None)(fitted, *digits) == whole
+    scores = {
+        neighborhood_scorer(**BAND, max_samples=200, random_state=seed)(fitted, *digits)
+        for seed in range(5)
+    }
+    assert len(scores) == 5
+    assert np.mean(list(scores)) == pytest.approx(whole, abs=0.03)
+
+
+def test_labels_unlike_their_neighbors_count_less_with_noise_weight(noisy):
+    X, y, _, _ = noisy
+    model = MarginClassifier(max_epochs=5, random_state=0, device="cpu").fit(X, y)
+    plain = margin_auc_score(model, X, y)
+    weighted = neighborhood_scorer(**BAND, noise_weight=True)(model, X, y)
+    # Most wrong labels are not predicted: without them, nearly all is right.
+    assert weighted > plain + 0.05
+
+
+def test_samples_that_are_all_equal_cannot_be_scored_there():
+    X, y = np.ones((6, 2)), np.arange(6) % 2
+    model = LogisticRegression().fit(X, y)
+    with pytest.raises(ValueError, match="at='samples'"):
+        margin_auc_score(model, X, y)
+    assert np.isfinite(make_margin_auc_scorer(None)(model, X, y))
 
 
 # --- as a scorer of scikit-learn ----------------------------------------------------------
@@ -272,12 +467,14 @@ def test_weights_are_routed(digits):
 @pytest.mark.parametrize("kind", ["dense", "sparse", "memory map"])
 def test_scoring_streams(kind, tmp_path):
     """Memory above the data stays far below the size of the data."""
-    n = 60_000
+    n = 45_000
     rng = np.random.default_rng(0)
     if kind == "sparse":
         X = scipy.sparse.random_array((n, 100), density=0.02, rng=rng, format="csr")
     else:
-        X = rng.normal(size=(n, 100))
+        # Near a subspace: in noise of 100 dimensions nothing is near.
+        X = rng.normal(size=(n, 5)) @ rng.normal(size=(5, 100))
+        X += rng.normal(scale=0.1, size=(n, 100))
         if kind == "memory map":
             np.save(tmp_path / "X.npy", X)
             X = np.load(tmp_path / "X.npy", mmap_mode="r")

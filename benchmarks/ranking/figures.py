@@ -16,8 +16,8 @@ def draw(frame, file):
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
     groups = [
-        ("tables, not tuned on", False, "mlp", "C0", "o"),
-        ("images, ConvNets, not tuned on", False, "convnet", "C3", "s"),
+        ("MLPs, not tuned on", False, "mlp", "C0", "o"),
+        ("ConvNets, not tuned on", False, "convnet", "C3", "s"),
         ("tuned on", True, None, "0.6", "."),
     ]
     for ax, value, title in (
