@@ -168,6 +168,10 @@ def test_separation_is_that_of_the_network_kept(noisy):
     assert not best.separated_
     assert best.score(X, y) < 1
     assert best.separation_epoch_ == last.separation_epoch_ > best.best_epoch_
+    # Also where the epoch that separates first is the last of all.
+    best.set_params(max_epochs=last.separation_epoch_).fit(X, y)
+    assert best.separation_epoch_ == best.n_iter_ > best.best_epoch_
+    assert not best.separated_
 
 
 def test_separation_is_true_where_the_best_epoch_separates(iris):

@@ -75,7 +75,7 @@ def test_the_closed_form_gives_what_fits_without_each_sample_give(n, n_outputs, 
 def test_at_this_length_kernel_classifiers_are_as_accurate_as_under_leave_one_out(pieces):
     """The definition, with scikit-learn's kernel ridge fitted again without each sample."""
     X, y, steps = (part[:80] for part in pieces)
-    steps = 2 * steps
+    steps = 3 * steps
     length = calibrated_length(X, y, steps)
     assert SHORTEST < length < LONGEST
     squares = pairwise_distances(X, metric="sqeuclidean")

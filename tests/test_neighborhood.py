@@ -204,11 +204,13 @@ def test_weights_sum_to_one_and_solve_their_equation(k, n_features, seed):
 
 
 @pytest.mark.parametrize("anchors", [np.arange(40), np.arange(1, 40, 3)], ids=["all", "some"])
-@pytest.mark.parametrize("n_draws", [1, 3])
-def test_steps_are_differences_of_residuals_in_a_unit_of_their_own(anchors, n_draws, rng):
-    X = rng.normal(size=(40, 4))
+@pytest.mark.parametrize(("n_features", "n_draws"), [(4, 1), (4, 3), (16, 2), (60, 2)])
+def test_steps_are_differences_of_residuals_in_a_unit_of_their_own(
+    anchors, n_features, n_draws, rng
+):
+    X = rng.normal(size=(40, n_features))
     hood = neighborhood(X, anchors, n_draws, random_state=5)
-    assert hood.steps.shape == (len(anchors), n_draws, 4)
+    assert hood.steps.shape == (len(anchors), n_draws, n_features)
     unit = np.median(distances_to_others(X)[anchors].min(axis=1))
     assert hood.distance == pytest.approx(unit)
     draws = np.random.RandomState(5).random_sample((len(anchors), n_draws))

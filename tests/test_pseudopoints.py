@@ -106,14 +106,16 @@ def test_samples_may_lie_far_from_the_origin(blobs, dtype):
     X, y = blobs
     # Numbers that float32 has there, too.
     X = (X * 4).round() / 4
-    near, far = (pseudo_points(PLAIN, (X + at).astype(dtype), y, None) for at in (0, 100_000))
+    near, far = (
+        pseudo_points(PLAIN, (X + at).astype(dtype), y, None) for at in (0, 1_000_000)
+    )
     assert far.neighborhood.distance == pytest.approx(near.neighborhood.distance, rel=1e-3)
     assert far.neighborhood.spread == pytest.approx(near.neighborhood.spread, rel=1e-3)
     # As many different samples on either side, and their neighbors.
     known = (near.neighborhood.neighbors >= 0).sum(axis=1)
     np.testing.assert_array_equal((far.neighborhood.neighbors >= 0).sum(axis=1), known)
     assert far.length == pytest.approx(near.length, abs=0.05)
-    unit = distance_unit(PLAIN, (X + 100_000).astype(dtype))
+    unit = distance_unit(PLAIN, (X + 1_000_000).astype(dtype))
     assert unit == pytest.approx(near.neighborhood.distance, rel=1e-3)
 
 
