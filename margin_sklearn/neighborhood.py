@@ -205,9 +205,9 @@ def neighbor_distance(anchors, anchor_index, chunks):
 
 
 _ALL_EQUAL = (
-    "No two different samples among {n}: there is no distance between neighbors to measure "
-    "floor and ceiling by. Score more samples, or set at='samples' with floor=None and "
-    "ceiling=None."
+    "No two different samples among {n}: they have no neighborhood, no distance to measure "
+    "by. Give more samples; or score with at='samples', floor=None and ceiling=None, or fit "
+    "with restore_best=None."
 )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .margins import check_bounds, margin_auc, margin_curve, margins_from_logits
+from .network_margins import MAX_SAMPLES
 from .scoring import make_margin_auc_scorer
 
 __all__ = ["MarginCurveDisplay"]
@@ -155,7 +156,7 @@ class MarginCurveDisplay:
         at="samples",
         floor=None,
         ceiling=None,
-        max_samples=None,
+        max_samples=MAX_SAMPLES,
         sample_weight=None,
         name=None,
         ax=None,

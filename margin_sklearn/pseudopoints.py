@@ -99,7 +99,7 @@ def pseudo_points(network, X, y, max_samples, random_state=0, n_draws=None):
             "indicator columns have none, and margins in neighborhoods mean little. Choose by "
             "cross-validation here (cv=5 with scoring='accuracy').",
             LocalityWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
     return points
 
