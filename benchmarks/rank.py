@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 from joblib import Parallel, delayed
 from ranking.figures import draw
-from ranking.scores import score_candidate
+from ranking.scores import SCORES, score_candidate
 from ranking.tables import by_hyperparameter, by_task, for_docs, summary, task_table
 from ranking.tasks import TASKS
 from ranking.zoo import candidates, fit_candidate
@@ -45,19 +45,26 @@ def fit(tasks, options):
 
 def score(tasks, options):
     """Scores of every kept network; those of a finished task are kept, too."""
+    names = list(SCORES) if options.again == [] else options.again or []
     parts = []
     for seed in options.seeds:
         for task in tasks:
             folder = options.cache / f"{task.name}-{seed}"
             files = sorted(folder.glob("*.joblib"))
             done = folder / "scores.csv"
-            if options.again or not done.exists():
+            if names or not done.exists():
                 data = task.load(seed)
                 start = time.perf_counter()
+                wanted = names if done.exists() else list(SCORES)
                 rows = Parallel(n_jobs=options.jobs)(
-                    delayed(score_candidate)(file, task, seed, data) for file in files
+                    delayed(score_candidate)(file, task, seed, data, wanted) for file in files
                 )
-                pd.DataFrame(rows).to_csv(done, index=False)
+                scored = pd.DataFrame(rows)
+                if done.exists():
+                    known = pd.read_csv(done)
+                    assert (known["candidate"] == scored["candidate"]).all()
+                    scored = known.drop(columns=scored.columns, errors="ignore").join(scored)
+                scored.to_csv(done, index=False)
                 print(f"{folder.name}: {time.perf_counter() - start:.0f} s", flush=True)
             parts.append(pd.read_csv(done))
     results = pd.concat(parts, ignore_index=True)
@@ -119,7 +126,9 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=Path(__file__).parent / "cache")
     parser.add_argument("--results", type=Path, default=None)
-    parser.add_argument("--again", action="store_true", help="score anew what was scored")
+    parser.add_argument(
+        "--again", nargs="*", choices=list(SCORES), help="these scores anew, or all"
+    )
     options = parser.parse_args()
     names = options.tasks or (QUICK if options.quick else [task.name for task in TASKS])
     tasks = [task for task in TASKS if task.name in names]

@@ -18,10 +18,10 @@ __all__ = ["PseudoPoints", "distance_unit", "label_trust", "pseudo_points"]
 
 # Steps from each anchor: two from many anchors rank networks better than many from few, but
 # there should be so many in all.
-N_DRAWS, MOST_DRAWS, N_POINTS = 2, 8, 1000
+N_DRAWS, MOST_DRAWS, N_POINTS = 2, 8, 4000
 # Samples, and steps from each, by which the length of the steps is settled.
-N_CALIBRATION = 500
-N_CALIBRATION_DRAWS = 2
+N_CALIBRATION = 600
+N_CALIBRATION_DRAWS = 3
 # Anchors by which δ is taken where no steps are needed: enough for a median.
 N_ANCHORS = 1000
 # Prepared data of up to so many numbers are kept while they are looked at; more stream.
@@ -69,7 +69,7 @@ def pseudo_points(network, X, y, max_samples, random_state=0, n_draws=None):
     max_samples : int or None
     random_state : int or RandomState instance, default=0
     n_draws : int, default=None
-        Points around each sample; None takes 2 or, for fewer than 500 samples, up to 8.
+        Points around each sample; None takes 2 or, for fewer than 2,000 samples, up to 8.
 
     Returns
     -------

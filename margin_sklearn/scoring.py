@@ -77,7 +77,7 @@ class MarginAUCScorer(BaseEstimator):
     With floor and ceiling it is the share of the band between them that lies under the margin
     curve (:func:`margin_auc`). For ``margin_auc_score`` the curve is that of signed distances
     to the decision boundary, taken not at the samples, which the network has learned, but at
-    pseudo-points in their neighborhoods. The band is narrow (a tenth of the distance between
+    pseudo-points in their neighborhoods. The band is narrow (0.07 of the distance between
     nearest neighbors, to either side of the boundary), so the score is close to the accuracy
     at these points: of two networks with equal accuracy there, the one that is right by more
     and wrong by less is ahead.
@@ -237,7 +237,7 @@ def make_margin_auc_scorer(
         (:func:`~margin_sklearn.neighborhood.local_neighborhood`), as far as kernel classifiers
         need to show their leave-one-out accuracy at the points
         (:func:`~margin_sklearn.calibration.calibrated_length`). Each sample has two such
-        points, up to eight where there are fewer than 500.
+        points, up to eight where there are fewer than 2,000.
     floor, ceiling : float, default=None
         The band within which the area is taken, ``floor < ceiling``; with both, the score is
         the share of the band under the curve, in [0, 1], with neither it is the mean scaled

@@ -28,6 +28,12 @@ SMALL = {"module__hidden_layer_sizes": (16,), "random_state": 0, "device": "cpu"
 BEST = {**SMALL, "restore_best": "margin_auc"}
 
 
+@pytest.fixture(autouse=True)
+def _two_points_a_sample(monkeypatch):
+    """The scorer draws more around few samples, where an epoch is scored at two."""
+    monkeypatch.setattr("margin_sklearn.pseudopoints.N_POINTS", 1)
+
+
 class InterruptAt(Callback):
     """A user who presses Ctrl-C in the middle of an epoch."""
 

@@ -93,7 +93,7 @@ def test_there_are_as_many_points_as_asked_for_around_chosen_samples(blobs):
 
 def test_few_samples_get_more_points_each(monkeypatch, rng):
     draws = []
-    for n in (20, 1200):
+    for n in (20, 2400):
         X = rng.normal(size=(n, 2))
         hood = pseudo_points(PLAIN, X, np.arange(n) % 2, max_samples=None).neighborhood
         draws.append(hood.steps.shape[1])
