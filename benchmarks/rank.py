@@ -119,9 +119,9 @@ def table(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("stages", nargs="*", choices=["fit", "score", "table"])
+    parser.add_argument("stages", nargs="*", default=["fit", "score", "table"])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--tasks", nargs="+", choices=[task.name for task in TASKS])
+    parser.add_argument("--tasks", nargs="+", metavar="TASK")
     parser.add_argument("--seeds", nargs="+", type=int, default=None)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=Path(__file__).parent / "cache")
@@ -130,13 +130,18 @@ def main():
         "--again", nargs="*", choices=list(SCORES), help="these scores anew, or all"
     )
     options = parser.parse_args()
+    if unknown := set(options.stages) - {"fit", "score", "table"}:
+        parser.error(f"stages are fit, score and table, not {', '.join(unknown)}")
     names = options.tasks or (QUICK if options.quick else [task.name for task in TASKS])
     tasks = [task for task in TASKS if task.name in names]
+    if unknown := set(names) - {task.name for task in tasks}:
+        known = ", ".join(task.name for task in TASKS)
+        parser.error(f"unknown tasks {', '.join(unknown)}; known are {known}")
     options.seeds = options.seeds or ([0] if options.quick else [0, 1, 2])
     if options.results is None:
         whole = not options.quick and not options.tasks
         options.results = RESULTS / "rank.csv" if whole else options.cache / "rank.csv"
-    for stage in options.stages or ("fit", "score", "table"):
+    for stage in options.stages:
         if stage == "fit":
             fit(tasks, options)
         elif stage == "score":
