@@ -79,15 +79,17 @@ def by_task(results):
 
 def summary(frame, seed=0):
     """One row a score: means over tasks (seeds averaged first), intervals against cv5."""
-    means = frame.pivot_table(index="task", columns="score", values="tau")
-    regrets = frame.pivot_table(index="task", columns="score", values="regret")
+    by_seed = frame.pivot_table(
+        index=["task", "seed"], columns="score", values=["tau", "regret"]
+    )
     seconds = frame.pivot_table(index=["task", "seed"], columns="score", values="seconds")
     cost = seconds.div(seconds["cv5"], axis=0).mean()
     rows = []
     for score in (*VALIDATION, *(f"shortlist {size}" for size in SHORTLISTS), *SCORES):
         own = frame[frame["score"] == score].groupby("task").mean(numeric_only=True)
-        low, high = _interval(means[score] - means["cv5"], seed)
-        regret_low, regret_high = _interval(regrets[score] - regrets["cv5"], seed)
+        # Against cv5 with the same seeds: not every score has all of them.
+        low, high = _interval(by_seed["tau"], score, seed)
+        regret_low, regret_high = _interval(by_seed["regret"], score, seed)
         rows.append(
             {
                 "score": score,
@@ -206,9 +208,9 @@ def _tau(a, b):
     return kendalltau(a, b).statistic
 
 
-def _interval(differences, seed):
-    """95 % percentile interval of the mean, tasks drawn with replacement."""
-    values = differences.to_numpy()
-    values = values[~np.isnan(values)]
+def _interval(values, score, seed):
+    """95 % percentile interval of the mean difference from cv5, tasks drawn anew."""
+    differences = (values[score] - values["cv5"]).dropna()
+    values = differences.groupby("task").mean().to_numpy()
     draws = np.random.default_rng(seed).integers(len(values), size=(N_BOOTSTRAP, len(values)))
     return np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
