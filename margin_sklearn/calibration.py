@@ -68,8 +68,8 @@ def calibrated_length(X, y, steps):
     flat = steps.reshape(n * n_draws, -1).astype(np.float64)
     # |x_i + κu - x_j|² = |x_i - x_j|² + 2κ u(x_i - x_j) + κ²|u|²
     slope = -2 * flat @ X.T
-    slope += 2 * np.einsum("nd,nd->n", flat, np.repeat(X, n_draws, axis=0))[:, None]
-    curvature = np.einsum("nd,nd->n", flat, flat)[:, None]
+    slope += 2 * np.einsum("ij,ij->i", flat, np.repeat(X, n_draws, axis=0))[:, None]
+    curvature = np.einsum("ij,ij->i", flat, flat)[:, None]
     labels = np.repeat(y, n_draws)
 
     def excess(length):

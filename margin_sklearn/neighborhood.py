@@ -268,7 +268,7 @@ class _Table:
             around -= x[:, None]
             weights = reconstruction_weights(around)
             # The weights sum to one, so this is x - Σ w (neighbor).
-            result[start : start + len(block)] = -np.einsum("nk,nkd->nd", weights, around)
+            result[start : start + len(block)] = -np.einsum("ij,ijk->ik", weights, around)
         return result
 
 
