@@ -1,33 +1,26 @@
 """Docstrings say what signatures say, in numpydoc's sections."""
 
+import importlib
 import inspect
 import re
 
 import pytest
 
 import margin_sklearn
-from margin_sklearn import (
-    calibration,
-    datasets,
-    losses,
-    neighborhood,
-    network_margins,
-    networks,
-    pseudopoints,
-    scales,
-    scoring,
-)
 
 MODULES = [
-    calibration,
-    datasets,
-    losses,
-    neighborhood,
-    network_margins,
-    networks,
-    pseudopoints,
-    scales,
-    scoring,
+    importlib.import_module(f"margin_sklearn.{name}")
+    for name in (
+        "calibration",
+        "datasets",
+        "losses",
+        "neighborhood",
+        "network_margins",
+        "networks",
+        "pseudopoints",
+        "scales",
+        "scoring",
+    )
 ]
 
 

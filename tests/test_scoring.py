@@ -252,6 +252,18 @@ def test_it_is_a_share_of_the_band(iris_model, floor, width, max_samples, noise_
     assert 0 <= scorer(*iris_model) <= 1
 
 
+def test_a_class_may_have_a_single_sample(iris):
+    X, y = iris
+    kept = np.r_[0:100, 149]
+    model = LogisticRegression().fit(X[kept], y[kept])
+    values, weight, *_ = margin_auc_score.distribution(model, X[kept], y[kept])
+    assert np.isfinite(values).all()
+    assert len(values) == len(weight) == 8 * len(kept)
+    weighted = neighborhood_scorer(**BAND, noise_weight=True)
+    assert 0 < weighted(model, X[kept], y[kept]) <= 1
+    assert 0 < margin_auc_score(model, X[kept], y[kept]) <= 1
+
+
 @pytest.fixture(scope="module")
 def iris_model(iris):
     return LogisticRegression().fit(*iris), *iris

@@ -143,6 +143,7 @@ def fit_candidate(task, settings, seed, data, file):
 
 
 def _fold(model, X, y, train, validation):
+    """Accuracy on one fold; 0 if training diverged, as what a search would never choose."""
     try:
         return clone(model).fit(X[train], y[train]).score(X[validation], y[validation])
     except ValueError as error:
