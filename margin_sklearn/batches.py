@@ -107,8 +107,13 @@ def to_tensor(X, device="cpu", dtype=torch.float32):
 
 
 def chunk_length(n_values, limit=2**20):
-    """Rows to take at a time when a row has ``n_values`` numbers: 16 to 4096."""
-    return int(max(16, min(4096, limit // max(1, n_values))))
+    """Rows to take at a time when a row has ``n_values`` numbers: 16 to 4096.
+
+    An eighth of what ``limit`` allows, if that is 128 or more: convolutions are twice as fast
+    where what they pass on stays in the cache.
+    """
+    n_values = max(1, n_values)
+    return int(max(16, min(4096, limit // n_values, max(128, limit // 8 // n_values))))
 
 
 class Samples(Dataset):
@@ -130,12 +135,15 @@ class Samples(Dataset):
     ----------
     resident : bool
         Whether ``X`` lies on the device as one tensor.
-    order : torch.Tensor of shape (n_samples,) or None
+    active : torch.Tensor of int64 of shape (n_active,) or None
+        The samples that batches are made of; None for all.
+    order : torch.Tensor of int64 of shape (n_active,) or None
         The order of the samples in the epoch last begun.
     """
 
     def __init__(self, X, y=None, weight=None, device="cpu", max_resident_bytes=None):
         self.device = torch.device(device)
+        self.active = None
         self.order = None
         if not isinstance(X, torch.Tensor) and not scipy.sparse.issparse(X):
             X = np.asarray(X)
@@ -201,7 +209,8 @@ class Batches:
         self.shuffle = shuffle
 
     def _starts(self):
-        n = len(self.dataset)
+        active = self.dataset.active
+        n = len(self.dataset) if active is None else len(active)
         starts = list(range(0, n, self.batch_size))
         if len(starts) > 1 and n - starts[-1] == 1:
             starts.pop()
@@ -212,16 +221,20 @@ class Batches:
 
     def __iter__(self):
         data = self.dataset
+        device = data.device if data.resident else "cpu"
+        active = None if data.active is None else data.active.to(device)
+        n = len(data) if active is None else len(active)
         if self.shuffle:
             # On the device, where resident data are indexed: no copy within the epoch.
-            data.order = torch.randperm(
-                len(data), device=data.device if data.resident else "cpu"
-            )
+            data.order = torch.randperm(n, device=device)
+            if active is not None:
+                data.order = active[data.order]
         else:
-            data.order = torch.arange(len(data), device=data.device)
+            data.order = torch.arange(n, device=data.device) if active is None else active
         starts = self._starts()
-        for start, stop in zip(starts, [*starts[1:], len(data)], strict=True):
-            index = data.order[start:stop] if self.shuffle else slice(start, stop)
+        for start, stop in zip(starts, [*starts[1:], n], strict=True):
+            whole = not self.shuffle and active is None
+            index = slice(start, stop) if whole else data.order[start:stop]
             x = data.rows(index)
             if isinstance(index, torch.Tensor):
                 index = index.to(data.device)

@@ -4,6 +4,7 @@ import copy
 import inspect
 import warnings
 
+import numpy as np
 import torch
 from skorch.callbacks import EpochTimer, PrintLog
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,7 +15,7 @@ from .callbacks import MarginHistory, ProgressBar, Separation
 from .losses import ExponentialLoss, LogisticLoss
 from .net import MarginNet
 
-__all__ = ["build_net", "refuse_batch_norm"]
+__all__ = ["build_net", "refuse_batch_norm", "separation_settings"]
 
 CRITERIA = {
     "cross_entropy": torch.nn.CrossEntropyLoss,
@@ -68,7 +69,7 @@ def build_net(estimator, nested, X, device):
         # Before separation is looked at, which is that of the network as it ends.
         callbacks.append(("best_epoch", BestEpoch()))
     callbacks += [
-        ("separation", Separation(history, stop=estimator.stop_at_separation)),
+        ("separation", Separation(history, **separation_settings(estimator))),
         # Copies: a fit must not change what the constructor was given.
         *copy.deepcopy(list(estimator.callbacks or [])),
     ]
@@ -100,6 +101,15 @@ def build_net(estimator, nested, X, device):
     net.initialize()
     try_criterion(net.criterion_, len(estimator.classes_), device)
     return net, n_threads
+
+
+def separation_settings(estimator):
+    """``stop`` and ``share`` of the Separation callback."""
+    wanted = estimator.stop_at_separation
+    return {
+        "stop": bool(wanted),
+        "share": 1.0 if isinstance(wanted, bool | np.bool_) else wanted,
+    }
 
 
 def build_module(module, parameters, **fixed_by_data):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback
 
@@ -69,9 +70,10 @@ class MarginHistory(Callback):
 class Separation(Callback):
     """Notices exactly when the network, in evaluation mode, classifies every sample right.
 
-    After an epoch the 32 samples with the smallest training-mode margins are looked at
-    first: one error there and the answer is no. Only where there is none, all samples follow
-    in the order of their margins, up to the first error. After separation nothing more is
+    Or a share of them: then some errors are allowed. After an epoch the samples with the
+    smallest training-mode margins are looked at first, 32 more than the errors allowed: one
+    error too many there and the answer is no. Only else all samples follow in the order of
+    their margins, up to the first error too many. After separation nothing more is
     looked at until training ends, when the answer is brought up to date. Cost: a forward
     pass of 32 samples an epoch, plus a few over the whole set near separation.
 
@@ -81,6 +83,8 @@ class Separation(Callback):
         Called before this callback; it knows the margins of the epoch.
     stop : bool, default=False
         Whether training ends at separation.
+    share : float, default=1.0
+        Share of the samples to be classified right.
 
     Attributes
     ----------
@@ -88,11 +92,14 @@ class Separation(Callback):
         Whether the network, as it is now, separates the samples it was trained on.
     epoch_ : int or None
         The first epoch (from 1) after which it did.
+    margins_ : ndarray of shape (n_samples,) or None
+        Margins in evaluation mode, where all samples had to be looked at; while training.
     """
 
-    def __init__(self, margin_history=None, stop=False):
+    def __init__(self, margin_history=None, stop=False, share=1.0):
         self.margin_history = margin_history
         self.stop = stop
+        self.share = share
 
     def initialize(self):
         self.separated_ = False
@@ -104,6 +111,7 @@ class Separation(Callback):
         self.separated_ = False
         self.known_at_ = None
         self.stopped_ = False
+        self.margins_ = None
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
         if self.separated_:
@@ -123,29 +131,38 @@ class Separation(Callback):
         kept = best is None or best.epoch_ == len(net.history)
         if self.known_at_ != len(net.history) or not kept:
             self.separated_ = self._separates(net, X)
+        self.margins_ = None
 
     def _separates(self, net, dataset):
         n = len(dataset)
-        step = chunk_length(math.prod(dataset.shape[1:]))
+        self.margins_ = None
+        # Not floor((1 - share) * n): 1 - 0.9 is a little less than 0.1.
+        allowed = n - math.ceil(self.share * n - 1e-9 * n)
+        order = torch.arange(n)
         margins = self.margin_history.margins_
-        if margins is None or len(margins) != n:
-            blocks = (slice(start, start + step) for start in range(0, n, step))
-            return all(self._all_right(net, dataset, block) for block in blocks)
-        few = margins.topk(min(N_SUSPECTS, n), largest=False).indices
-        if not self._all_right(net, dataset, dataset.order[few.to(dataset.order.device)]):
-            return False
-        # Smallest margins first: where there is an error, it comes early.
-        order = dataset.order[margins.argsort().to(dataset.order.device)]
-        return all(self._all_right(net, dataset, block) for block in order.split(step))
+        if margins is not None and len(margins) == n:
+            few = margins.topk(min(N_SUSPECTS + allowed, n), largest=False).indices
+            suspects = dataset.order[few.to(dataset.order.device)]
+            if (~(self._margins(net, dataset, suspects) > 0)).sum() > allowed:
+                return False
+            # Smallest margins first: where there is an error, it comes early.
+            order = dataset.order[margins.argsort().to(dataset.order.device)]
+        found = np.empty(n)
+        for index in order.split(chunk_length(math.prod(dataset.shape[1:]))):
+            margins = self._margins(net, dataset, index)
+            found[index.cpu().numpy()] = margins.cpu().numpy()
+            allowed -= int((~(margins > 0)).sum())
+            if allowed < 0:
+                return False
+        self.margins_ = found
+        return True
 
     @staticmethod
-    def _all_right(net, dataset, index):
+    def _margins(net, dataset, index):
         with torch.no_grad():
             net._set_training(False)
             logits = net.infer(dataset.rows(index))
-            if isinstance(index, torch.Tensor):
-                index = index.to(dataset.device)
-            return bool((logit_margins(logits, dataset.y[index]) > 0).all())
+            return logit_margins(logits, dataset.y[index.to(dataset.device)])
 
 
 class StopTraining(KeyboardInterrupt):

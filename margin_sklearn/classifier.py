@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .batches import Samples, chunk_length, resolve_device, to_tensor
-from .building import build_net, refuse_batch_norm
+from .building import build_net, refuse_batch_norm, separation_settings
 from .callbacks import ProgressBar
 from .exceptions import NotSeparatedWarning
 from .modules import MLP
@@ -59,9 +59,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         ends training.
     batch_size : int, default=64
         Samples a step; -1 takes all. A last batch of one sample joins the one before it.
-    stop_at_separation : bool, default=False
+    stop_at_separation : bool or float, default=False
         Whether to stop after the first epoch that leaves every training sample classified
-        right. If none does, :class:`NotSeparatedWarning`.
+        right; a float in (0, 1] is the share of them that will do. If no epoch does,
+        :class:`NotSeparatedWarning`.
     restore_best : {None, "margin_auc"}, default=None
         "margin_auc" scores each epoch by :func:`margin_auc_score` on the training samples (at
         most 2,000 of them) and ends with the weights of the best: early stopping without a
@@ -113,7 +114,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         The epoch, from 1, whose weights ``restore_best`` kept.
     separated_ : bool
         Whether the network, in evaluation mode, classifies every sample right that it was last
-        trained on (those of weight 0 aside).
+        trained on (those of weight 0 aside), or the share of them that ``stop_at_separation``
+        names.
     separation_epoch_ : int or None
         The first epoch, from 1, after which it did.
 
@@ -218,12 +220,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         -------
         self : MarginClassifier
         """
-        warm = self.warm_start and hasattr(self, "net_")
-        X, y = validate_fit(self, X, y, reset=not warm)
-        if not warm:
-            self.classes_ = np.unique(y)
-        done = self.n_iter_ if warm else 0
-        self._fit(X, y, sample_weight, fresh=not warm, epochs=self.max_epochs)
+        done = self.n_iter_ if self.warm_start and hasattr(self, "net_") else 0
+        self._fit_all(X, y, sample_weight)
         if self.stop_at_separation and not self.separated_ and not self.net_.interrupted_:
             warnings.warn(
                 "The network does not separate its training data after "
@@ -235,6 +233,16 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                 stacklevel=2,
             )
         return self
+
+    def _fit_all(self, X, y, sample_weight, arrange=None):
+        """``fit`` without its warning; for the other parameters see ``_fit``."""
+        warm = self.warm_start and hasattr(self, "net_")
+        X, y = validate_fit(self, X, y, reset=not warm)
+        if not warm:
+            self.classes_ = np.unique(y)
+        return self._fit(
+            X, y, sample_weight, fresh=not warm, epochs=self.max_epochs, arrange=arrange
+        )
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on the samples given, from the network as it is.
@@ -272,15 +280,21 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         self._fit(X, y, sample_weight, fresh=first, epochs=1, relative_weights=False)
         return self
 
-    def _fit(self, X, y, sample_weight, fresh, epochs, relative_weights=True):
+    def _fit(self, X, y, sample_weight, fresh, epochs, relative_weights=True, arrange=None):
+        """Train; ``arrange`` makes the callbacks of this training from the net's own.
+
+        Returns the positions of the samples that take part.
+        """
         check_settings(self)
         index = validate_labels(y, self.classes_)
         weight = check_weights(
             sample_weight, self.class_weight, index, self.classes_, relative_weights
         )
+        rows = np.arange(len(index))
         if weight is not None and not weight.all():
             # Weight 0 means not there: for batch norm and separation, too.
-            X, index, weight = X[weight > 0], index[weight > 0], weight[weight > 0]
+            rows = np.flatnonzero(weight)
+            X, index, weight = X[rows], index[rows], weight[rows]
         device = resolve_device(self.device)
         if fresh:
             seed, state = self._seed(), None
@@ -297,10 +311,14 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             if self.batch_size == 1 or len(samples) == 1:
                 refuse_batch_norm(self.net_.module_)
             try:
-                with torch_threads(self._n_threads if device.type == "cpu" else None):
+                with (
+                    torch_threads(self._n_threads if device.type == "cpu" else None),
+                    self.net_.arranged_callbacks(arrange),
+                ):
                     self._train(samples, epochs, weight is not None)
             finally:
                 self._generator_state = generator_state(device)
+        return rows
 
     def _seed(self):
         if self.random_state is None:
@@ -323,7 +341,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             )
         net = self.net_
         net.batch_size = self.batch_size
-        dict(net.callbacks_)["separation"].stop = self.stop_at_separation
+        for name, value in separation_settings(self).items():
+            setattr(dict(net.callbacks_)["separation"], name, value)
         for group in net.optimizer_.param_groups:
             if net.lr != self.lr:
                 group["lr"] = self.lr

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -21,6 +22,10 @@ class MarginNet(NeuralNet):
     """
 
     records_batches = False
+    # Parts of the module that stay in evaluation mode while it trains.
+    frozen: tuple = ()
+    # Whether a loss that is not finite is an error; callbacks may undo such epochs.
+    must_converge = True
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         if self.records_batches:
@@ -33,6 +38,8 @@ class MarginNet(NeuralNet):
     def _set_training(self, training=True):
         if self.module_.training != training:
             super()._set_training(training)
+            for part in self.frozen:
+                part.training = False
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         """Loss of a batch; with weights, the mean of weight times loss (mean weight 1)."""
@@ -77,6 +84,17 @@ class MarginNet(NeuralNet):
         self._listeners = {}
         return self
 
+    @contextmanager
+    def arranged_callbacks(self, arrange):
+        """Have ``arrange(callbacks)`` for a while; both are lists of (name, callback)."""
+        own: list = getattr(self, "callbacks_")  # noqa: B009 (mypy)
+        if arrange is not None:
+            self.callbacks_, self._listeners = arrange(own), {}
+        try:
+            yield
+        finally:
+            self.callbacks_, self._listeners = own, {}
+
     def notify(self, method_name, **cb_kwargs):
         """Tell the callbacks; those that inherit an empty method are not called."""
         getattr(self, method_name)(self, **cb_kwargs)
@@ -120,7 +138,7 @@ class MarginNet(NeuralNet):
                 self.history.record_batch(prefix + "_batch_size", sizes[-1])
             self.notify("on_batch_end", batch=batch, training=training, **step)
         loss = float(np.average(torch.stack(losses).tolist(), weights=sizes))
-        if not math.isfinite(loss):
+        if self.must_converge and not math.isfinite(loss):
             raise ValueError(
                 f"The training loss became {loss} in epoch {len(self.history)}: training "
                 "diverged. Lower lr, or scale the input (StandardScaler)."

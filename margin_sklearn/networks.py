@@ -69,6 +69,9 @@ def as_network(estimator):
         return _from_pipeline(estimator)
     if isinstance(estimator, FrozenEstimator):
         return as_network(estimator.estimator)
+    if hasattr(estimator, "margins_") and hasattr(estimator, "estimator_"):
+        # MarginSubsetSelector: it leaves out samples, never features.
+        return as_network(estimator.estimator_)
     if hasattr(estimator, "best_estimator_"):
         return as_network(estimator.best_estimator_)
     if isinstance(estimator, MarginClassifier):

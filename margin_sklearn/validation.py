@@ -29,6 +29,14 @@ def check_settings(estimator):
     check_scalar(estimator.batch_size, "batch_size", **whole, min_val=-1)
     if estimator.batch_size == 0:
         raise ValueError("batch_size must be positive, or -1 for all samples; got 0.")
+    stop = estimator.stop_at_separation
+    if not isinstance(stop, bool | np.bool_) and not (
+        isinstance(stop, numbers.Real) and 0 < float(stop) <= 1
+    ):
+        raise ValueError(
+            "stop_at_separation must be True, False or the share of samples to be classified "
+            f"right, a float in (0, 1]; got {stop!r}."
+        )
     for name in ("lr", "weight_decay"):
         if not np.isfinite(getattr(estimator, name)):
             raise ValueError(f"{name} must be finite, got {getattr(estimator, name)}.")
@@ -43,9 +51,9 @@ def check_settings(estimator):
         raise ValueError(
             f"restore_best must be None or 'margin_auc', got {estimator.restore_best!r}."
         )
-    if estimator.restore_best is not None and estimator.stop_at_separation:
+    if estimator.restore_best is not None and stop:
         raise ValueError(
-            "stop_at_separation=True ends with the epoch that separates the samples, "
+            f"stop_at_separation={stop} ends with the epoch that separates the samples, "
             f"restore_best={estimator.restore_best!r} with another one: choose one of them."
         )
     callbacks = estimator.callbacks

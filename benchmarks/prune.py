@@ -1,0 +1,285 @@
+"""What is kept, and what is saved, by going on with 1 % of the samples after separation?
+
+    MARGIN_SKLEARN_DATA=... python benchmarks/prune.py [--tasks NAME ...] [--seeds 0 1 ...]
+    python benchmarks/prune.py --table      # only print the tables again
+
+A network is trained to separation once a task and seed; from there each row of the table goes
+on for ``EPOCHS`` epochs. Finished rows are kept in ``benchmarks/results/prune.csv``, so that a
+broken-off run goes on where it ended; ``--again`` forgets those of the tasks named.
+"""
+
+import argparse
+import copy
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import torch
+from skorch.callbacks import Callback
+
+from margin_sklearn import (
+    ConvNet,
+    MarginClassifier,
+    MarginSubsetSelector,
+    NotSeparatedWarning,
+)
+from margin_sklearn.datasets import load_dataset
+from margin_sklearn.pruning import train_watched
+
+RESULTS = Path(__file__).parent / "results"
+EPOCHS = 10
+SCRATCH_EPOCHS = 300
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set and a network that are to be separated."""
+
+    data: str
+    n: int
+    network: str
+
+    @property
+    def name(self):
+        return f"{self.data} {self.n:,} {self.network}"
+
+    def load(self, seed):
+        """X, y, X_test, y_test, standardised; images by one mean and deviation."""
+        X, y = load_dataset(self.data)
+        y = np.unique(y, return_inverse=True)[1]
+        rng = np.random.default_rng(seed)
+        # The two sets of images have test sets of their own, at the end.
+        n_pool = {"fashion_mnist": 60_000, "cifar10_12k": 10_000}.get(self.data)
+        order = rng.permutation(len(X) if n_pool is None else n_pool)
+        train = order[: self.n]
+        test = order[self.n :] if n_pool is None else np.arange(n_pool, len(X))
+        axes = 0 if X.ndim == 2 else None
+        mean, deviation = X[train].mean(axes), X[train].std(axes)
+        deviation = np.where(deviation == 0, 1, deviation)
+
+        def scaled(rows):
+            return ((X[rows] - mean) / deviation).astype(np.float32)
+
+        return scaled(train), y[train], scaled(test), y[test]
+
+    def estimator(self, seed):
+        """SGD with momentum at a constant learning rate, batch norm, weight decay."""
+        networks = {
+            "MLP": {"module__hidden_layer_sizes": (256, 256), "module__dropout": 0.0},
+            "ConvNet": {
+                "module": ConvNet,
+                "module__channels": (16, 32, 32) if self.data == "cifar10_12k" else (16, 32),
+            },
+        }
+        return MarginClassifier(
+            **networks[self.network],
+            optimizer="sgd",
+            optimizer__momentum=0.9,
+            lr=0.02,
+            weight_decay=1e-4,
+            batch_size=128,
+            max_epochs=200,
+            random_state=seed,
+            device="cpu",
+        )
+
+
+TASKS = (
+    Task("letter", 15_000, "MLP"),
+    Task("optdigits", 4_000, "MLP"),
+    Task("fashion_mnist", 10_000, "MLP"),
+    Task("fashion_mnist", 10_000, "ConvNet"),
+    Task("fashion_mnist", 60_000, "MLP"),
+    Task("fashion_mnist", 60_000, "ConvNet"),
+    Task("cifar10_12k", 10_000, "MLP"),
+    Task("cifar10_12k", 10_000, "ConvNet"),
+)
+ALL = {"n_samples_to_select": 1.0, "freeze_batch_norm": False, "score_share": 0.01}
+# What differs from the selector's defaults; "steps" makes as many optimizer steps as "all".
+ROWS = {
+    "stop at separation": {"continue_epochs": 0},
+    "all, lr": {**ALL, "continue_lr": 0.02},
+    "all, lr / 5": ALL,
+    "1 % smallest": {},
+    "0.5 % smallest": {"n_samples_to_select": 0.005},
+    "5 % smallest": {"n_samples_to_select": 0.05},
+    "1 % smallest, all scored": {"score_share": 1.0},
+    "1 % smallest, chosen once": {"reselect_every": EPOCHS + 1},
+    "1 % largest": {"strategy": "largest"},
+    "1 % window": {"strategy": "window"},
+    "1 % coverage": {"strategy": "coverage"},
+    "1 % random": {"strategy": "random"},
+    "1 % random each epoch": {"strategy": "random_each_epoch"},
+    "1 % smallest, equal steps": {"steps": True},
+    "1 % random, equal steps": {"strategy": "random", "steps": True},
+    "1 % random each epoch, equal steps": {"strategy": "random_each_epoch", "steps": True},
+}
+
+
+class TestAccuracy(Callback):
+    """Accuracy on the test samples after each epoch."""
+
+    def __init__(self, X, y):
+        self.X = torch.as_tensor(X)
+        self.y = torch.as_tensor(y)
+
+    def on_train_begin(self, net, **kwargs):
+        self.accuracy_ = []
+
+    def on_epoch_end(self, net, **kwargs):
+        net._set_training(False)
+        with torch.no_grad():
+            right = [
+                (net.module_(x).argmax(1) == y).float()
+                for x, y in zip(self.X.split(256), self.y.split(256), strict=True)
+            ]
+        self.accuracy_.append(torch.cat(right).mean().item())
+
+
+def separate(task, seed, X, y):
+    """A network that is trained until it separates the samples, and how that went."""
+    classifier = task.estimator(seed).set_params(stop_at_separation=True)
+    rows, watch = train_watched(classifier, X, y, None)
+    return classifier, rows, watch
+
+
+def go_on(separated, settings, seed, data):
+    """Result of the selector with ``settings`` from a separated network on."""
+    X, y, X_test, y_test = data
+    settings = dict(settings)
+    n_steps = -(-len(y) // 128)
+    if settings.pop("steps", False):
+        times = round(n_steps / -(-max(1, round(0.01 * len(y))) // 128))
+        settings = {"continue_epochs": EPOCHS * times, "reselect_every": times, **settings}
+
+    def remembered(classifier, *data):
+        fitted, rows, watch = copy.deepcopy(separated)
+        own = vars(fitted)
+        vars(classifier).update({name: own[name] for name in own if name != "callbacks"})
+        classifier.net_.callbacks_.append(("test", test))
+        return rows, watch
+
+    test = TestAccuracy(X_test, y_test)
+    selector = MarginSubsetSelector(
+        MarginClassifier(),
+        **{"continue_epochs": EPOCHS, "random_state": seed, **settings},
+    )
+    # The first part of fit is the same for every row.
+    with mock.patch("margin_sklearn.subset.train_watched", remembered):
+        selector.fit(X, y)
+    history = selector.history_[selector.history_["phase"] == "continuing"]
+    seconds = history["seconds"]
+    if settings.get("n_samples_to_select") == 1.0:
+        # Going on with all needs no scores.
+        seconds = seconds - history["scoring_seconds"]
+    n_batches = np.ceil(history["n_samples"] / 128)
+    return {
+        "test": np.mean(selector.predict(X_test) == y_test),
+        "train": np.mean(selector.margins_ > 0),
+        "gradients": int(history["n_samples"].sum()),
+        "steps": int(n_batches.sum()),
+        "scored": int(history["n_scored"].sum()),
+        "seconds": seconds.sum(),
+        "rolled_back": int(history["rolled_back"].sum()),
+        "curve": " ".join(f"{value:.4f}" for value in getattr(test, "accuracy_", [])),
+        "clock": " ".join(f"{value:.3f}" for value in seconds.cumsum()),
+    }
+
+
+def from_scratch(separated, strategy, task, seed, data):
+    """Result of the same network, new, on the 1 % that is selected at separation."""
+    X, y, X_test, y_test = data
+    selector = MarginSubsetSelector(
+        separated[0], strategy=strategy, prefit=True, random_state=seed
+    )
+    X, y = selector.fit_resample(X, y)
+    start = time.perf_counter()
+    classifier = task.estimator(seed).set_params(max_epochs=SCRATCH_EPOCHS).fit(X, y)
+    return {
+        "test": classifier.score(X_test, y_test),
+        "gradients": SCRATCH_EPOCHS * len(y),
+        "steps": SCRATCH_EPOCHS * -(-len(y) // 128),
+        "scored": 0,
+        "seconds": time.perf_counter() - start,
+        "rolled_back": 0,
+    }
+
+
+def run(task, seed, done, save):
+    """All rows of a task and seed that are not done yet."""
+    scratch = {
+        "from scratch, 1 % smallest": "smallest",
+        "from scratch, 1 % random": "random",
+    }
+    # 60,000 images: equal steps and the lesser strategies would take hours.
+    wanted = [row for row in (*ROWS, *scratch) if (task.name, seed, row) not in done]
+    if not wanted:
+        return
+    data = task.load(seed)
+    start = time.perf_counter()
+    separated = separate(task, seed, *data[:2])
+    common = {
+        "task": task.name,
+        "seed": seed,
+        "separated": separated[0].separated_,
+        "separation_epochs": separated[0].n_iter_,
+        "separation_seconds": time.perf_counter() - start,
+    }
+    for row in wanted:
+        if row in scratch:
+            result = from_scratch(separated, scratch[row], task, seed, data)
+        else:
+            result = go_on(separated, ROWS[row], seed, data)
+        save({**common, "row": row, **result})
+        print(task.name, seed, row, f"{result['test']:.4f}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    names = [task.name for task in TASKS]
+    parser.add_argument("--tasks", nargs="+", default=names, choices=names, metavar="NAME")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--csv", type=Path, default=RESULTS / "prune.csv")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", NotSeparatedWarning)
+    known = pd.read_csv(options.csv) if options.csv.exists() else pd.DataFrame()
+    done = set(map(tuple, known[["task", "seed", "row"]].to_numpy())) if len(known) else set()
+
+    def save(result):
+        columns = list(COLUMNS)
+        frame = pd.DataFrame([result]).reindex(columns=columns)
+        new = not options.csv.exists()
+        frame.to_csv(options.csv, mode="a", header=new, index=False, float_format="%.5g")
+
+    for seed in options.seeds:
+        for task in TASKS:
+            if task.name in options.tasks:
+                run(task, seed, done, save)
+
+
+COLUMNS = (
+    "task",
+    "seed",
+    "separated",
+    "separation_epochs",
+    "separation_seconds",
+    "row",
+    "test",
+    "train",
+    "gradients",
+    "steps",
+    "scored",
+    "seconds",
+    "rolled_back",
+    "curve",
+    "clock",
+)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""A classifier at the end of a Pipeline: reached, and fitted in two parts."""
+
+from sklearn.pipeline import Pipeline
+
+from .classifier import MarginClassifier
+
+__all__ = ["final_classifier", "fit_transformers"]
+
+
+def final_classifier(estimator):
+    """The MarginClassifier that ``estimator`` is or ends in.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    classifier : MarginClassifier
+
+    Raises
+    ------
+    TypeError
+        If there is none, or if steps of a Pipeline change the samples.
+    """
+    if isinstance(estimator, MarginClassifier):
+        return estimator
+    if not isinstance(estimator, Pipeline):
+        raise TypeError(
+            "estimator must be a MarginClassifier or a Pipeline that ends in one, got "
+            f"{estimator!r}. With prefit=True, any fitted network that margins() takes can be "
+            "given, and fit only selects."
+        )
+    for name, step in estimator.steps[:-1]:
+        if hasattr(step, "fit_resample"):
+            raise TypeError(
+                f"The step {name!r} of the Pipeline changes the samples, so that those "
+                "selected could not be told: leave it out, or put it before the selector."
+            )
+    return final_classifier(estimator.steps[-1][1])
+
+
+def fit_transformers(estimator, X, y):
+    """Fit all steps but the last, as ``Pipeline.fit`` does; what the last one is to see.
+
+    Parameters
+    ----------
+    estimator : MarginClassifier or Pipeline
+        It is changed: its transformers are fitted.
+    X, y
+        As for ``estimator.fit``.
+
+    Returns
+    -------
+    inputs : array, DataFrame or sparse matrix
+        ``X`` itself where there is no transformer.
+    """
+    if not isinstance(estimator, Pipeline):
+        return X
+    if len(estimator.steps) > 1:
+        head = estimator[:-1]
+        X = head.fit_transform(X, y)
+        estimator.steps[:-1] = head.steps
+    return fit_transformers(estimator.steps[-1][1], X, y)

@@ -1,0 +1,599 @@
+"""MarginSubsetSelector: train to separation, keep few samples, go on."""
+
+import numbers
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from .batches import take_rows
+from .classifier import MarginClassifier
+from .exceptions import NotSeparatedWarning
+from .network_margins import check_samples, margins_at
+from .networks import as_network
+from .pipelines import final_classifier, fit_transformers
+from .pruning import Pruning, train_pruned, train_watched
+from .report import class_report
+from .scales import check_scale
+from .strategies import check_strategy, class_quotas, n_to_select, select
+
+__all__ = ["MarginSubsetSelector"]
+
+# The continuing learning rate as a share of the training one, chosen by measurement.
+LR_SHARE = 0.2
+HISTORY = [
+    "phase",
+    "lr",
+    "n_samples",
+    "n_scored",
+    "loss",
+    "accuracy",
+    "rolled_back",
+    "seconds",
+    "scoring_seconds",
+]
+
+
+def _estimator_has(name):
+    def check(self):
+        estimator = getattr(self, "estimator_", self.estimator)
+        # None stands for a MarginClassifier, which has them all.
+        return estimator is None or hasattr(estimator, name)
+
+    return check
+
+
+class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    r"""Train a network to separation, keep few samples, chosen by margin, and go on with them.
+
+    To samples what :class:`~sklearn.feature_selection.RFE` is to features. :meth:`fit` trains
+    a clone of ``estimator`` until every sample is classified right, keeps the
+    ``n_samples_to_select`` that ``strategy`` chooses by their margins
+
+    .. math:: m_i = f_{y_i}(x_i) - \max_{j \ne y_i} f_j(x_i)
+
+    (:math:`f`: logits), and trains for ``continue_epochs`` more epochs on these only,
+    choosing again as it goes on. It ends as a fitted classifier with the last selection.
+
+    Going on with 1 % of the samples takes 1 % of the gradients and a fraction of the time.
+    It gains what is left to gain after separation, often little: the user guide has the
+    measurements and says when the selector is of use, and when not. What it keeps is *not* a
+    data set to train other networks on from scratch: for that, random samples are better.
+
+    Parameters
+    ----------
+    estimator : MarginClassifier, Pipeline or None, default=None
+        What to train: a :class:`MarginClassifier`, or a Pipeline that ends in one. Its
+        ``max_epochs`` is the budget until separation. With ``prefit=True`` any fitted network
+        that :func:`margins` takes. None stands for ``MarginClassifier(max_epochs=200)``.
+    n_samples_to_select : float or int, default=0.01
+        Share (float in (0, 1]) or number (int) of the samples to keep. 1.0 goes on with all.
+    strategy : str or callable, default="smallest"
+        Which samples to keep:
+
+        - "smallest": those nearest to the decision boundary;
+        - "largest": those furthest from it;
+        - "window": those around the median margin (Xia et al. 2023, moderate coreset);
+        - "coverage": as many from each of 50 strata of the margins' range (Zheng et al. 2023);
+        - "random": the same random ones throughout;
+        - "random_each_epoch": new random ones at each choice (Okanovic et al. 2024, RS2);
+        - a function ``(margins, y, n, rng) -> indices`` of ``n`` different positions in
+          ``margins``; ``y`` holds class indices, ``rng`` is a NumPy Generator. With
+          ``stratify`` it is called for each class.
+    stratify : bool, default=True
+        Whether each class is kept in proportion to its size.
+    min_per_class : int, default=1
+        With ``stratify``, the least number to keep of each class (all, if it has fewer).
+    separation : float, default=1.0
+        Share of the samples to be classified right before any are left out.
+    continue_epochs : int, default=10
+        Epochs on the kept samples; 0 stops at separation.
+    continue_lr : float or "auto", default="auto"
+        Learning rate on the kept samples; "auto" is a fifth of the estimator's.
+    reselect_every : int, default=1
+        Epochs from one choice to the next.
+    score_share : float, default=0.2
+        Share of the samples whose margins are taken anew for each choice: one half those
+        nearest to the boundary when last seen, one half in turn. 1.0 scores all each time.
+        At the end all are scored.
+    freeze_batch_norm : bool, default=True
+        Whether batch norm keeps its statistics, and uses them, while few samples are trained
+        on; theirs are far from those of all samples.
+    noise_guard : bool, default=False
+        Whether samples are left out whose margin, averaged over the first quarter of the
+        epochs until separation (five at least), is negative: the network then held them for
+        another class, as it does with wrong labels before it learns them by heart. They are
+        trained on until separation all the same.
+    prefit : bool, default=False
+        Whether ``estimator`` is fitted already: :meth:`fit` then only selects.
+    on_unseparated : {"warn", "raise"}, default="warn"
+        What to do where the network does not separate its samples: go on from where it is,
+        with a :class:`NotSeparatedWarning`, or raise a RuntimeError.
+    random_state : int, RandomState instance or None, default=None
+        For strategies that draw, the order of scoring, and the default estimator. An
+        estimator that is given has its own.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted estimator.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    support_ : ndarray of bool of shape (n_samples,)
+        Which samples the network, as it ended, would go on with.
+    sample_indices_ : ndarray of int of shape (n_selected,)
+        Their positions, ascending.
+    margins_ : ndarray of float of shape (n_samples,)
+        Margins of ``estimator_``, in logits; NaN for samples of weight 0.
+    ranking_ : ndarray of int of shape (n_samples,)
+        1 for the smallest margin, ``n_samples`` for the largest; equal ones by position.
+    suspects_ : ndarray of bool of shape (n_samples,)
+        What ``noise_guard`` left out.
+    separation_epoch_ : int or None
+        The epoch, from 1, after which the samples were separated.
+    history_ : DataFrame of shape (n_epochs, 9)
+        A row an epoch: ``phase`` ("separation" or "continuing"), ``lr``, ``n_samples`` trained
+        on (that is, sample-gradients), ``n_scored`` for choice and guard, ``loss``,
+        ``accuracy`` on all samples (until separation as the training passes saw it, then as
+        last scored), ``rolled_back``, ``seconds``, ``scoring_seconds`` (part of them). Empty
+        with ``prefit=True``.
+    report_ : DataFrame of shape (n_classes, 6)
+        A row a class, of the last selection: ``n_samples``, ``n_selected``, ``n_suspects``,
+        ``accuracy``, ``median_margin``, ``median_selected_margin``.
+    n_features_in_ : int
+        Length of the second axis of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Column names, where X was a DataFrame with strings for names.
+
+    See Also
+    --------
+    MarginSubsetSampler : A step of imbalanced-learn's Pipeline.
+    subset_overlap : How far selections agree.
+
+    Notes
+    -----
+    Our operationalisation of Banburski et al., "Distribution of Classification Margins: Are
+    All Data Equal?" (arXiv 2107.10199), of which the abstract was available to us: which
+    samples, how many a class and which learning rate are our choices, by measurement
+    (``benchmarks/prune.py``).
+
+    *The guard.* Every choice looks at ``score_share`` of the samples. If fewer of all samples
+    are right than were at the start of the second part, the epochs since the last choice are
+    undone and the learning rate is halved; after more than five times, training ends. The
+    last epoch is checked on all samples, so ``estimator_`` classifies no fewer of them right
+    than when it started to prune. ``history_`` records it.
+
+    The optimizer goes on in the state that it has at separation. Callbacks of the estimator go
+    on too, learning-rate schedulers excepted. Ctrl-C ends the part of training that is on, and
+    what is done so far is kept.
+
+    *Pipelines.* A step of scikit-learn's Pipeline cannot leave rows out of y, so the selector
+    is the last step, around the network:
+    ``make_pipeline(StandardScaler(), MarginSubsetSelector(MarginClassifier()))``.
+
+    References
+    ----------
+    Okanovic et al., "Repeated Random Sampling for Minimizing the Time-to-Accuracy of
+    Learning", ICLR 2024. Pleiss et al., "Identifying Mislabeled Data using the Area Under the
+    Margin Ranking", NeurIPS 2020. Xia et al., "Moderate Coreset", ICLR 2023. Zheng et al.,
+    "Coverage-centric Coreset Selection for High Pruning Rates", ICLR 2023.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from margin_sklearn import MarginClassifier, MarginSubsetSelector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = MarginClassifier(module__dropout=0.0, random_state=0)
+    >>> selector = MarginSubsetSelector(network, n_samples_to_select=50, random_state=0)
+    >>> selector = selector.fit(X / 16, y)
+    >>> selector.transform(X).shape
+    (50, 64)
+    >>> selector.score(X / 16, y)
+    1.0
+    >>> selector.history_.groupby("phase")["n_samples"].sum()["continuing"]
+    np.int64(500)
+    """
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        n_samples_to_select=0.01,
+        strategy="smallest",
+        stratify=True,
+        min_per_class=1,
+        separation=1.0,
+        continue_epochs=10,
+        continue_lr="auto",
+        reselect_every=1,
+        score_share=0.2,
+        freeze_batch_norm=True,
+        noise_guard=False,
+        prefit=False,
+        on_unseparated="warn",
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.n_samples_to_select = n_samples_to_select
+        self.strategy = strategy
+        self.stratify = stratify
+        self.min_per_class = min_per_class
+        self.separation = separation
+        self.continue_epochs = continue_epochs
+        self.continue_lr = continue_lr
+        self.reselect_every = reselect_every
+        self.score_share = score_share
+        self.freeze_batch_norm = freeze_batch_norm
+        self.noise_guard = noise_guard
+        self.prefit = prefit
+        self.on_unseparated = on_unseparated
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # --- fitting --------------------------------------------------------------------
+
+    def fit(self, X, y, sample_weight=None):
+        """Train to separation, select, go on with the selected samples.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            As for ``estimator.fit``.
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in the loss. Samples of weight 0 take no part and are not
+            selected.
+
+        Returns
+        -------
+        self : MarginSubsetSelector
+
+        Raises
+        ------
+        ValueError
+            If a setting or the data cannot be used; for instance fewer samples to select
+            than classes.
+        TypeError
+            If the estimator is none that can be trained (or, with ``prefit``, scored).
+        RuntimeError
+            If the samples are not separated and ``on_unseparated="raise"``.
+        """
+        self._check_settings()
+        if y is None:
+            raise ValueError(
+                "MarginSubsetSelector requires y to be passed, but the target y is None."
+            )
+        check_consistent_length(X, y)
+        validate_data(self, X, skip_check_array=True)
+        y = column_or_1d(y, warn=True)
+        labels, index = np.unique(y, return_inverse=True)
+        n = n_to_select(self.n_samples_to_select, len(y))
+        if self.stratify:
+            # What cannot work is said before the training, not after it.
+            class_quotas(np.bincount(index), n, self.min_per_class)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        rng = np.random.default_rng(seed)
+
+        def choose(margins, rows, candidates):
+            return select(
+                margins,
+                index[rows],
+                min(n, np.count_nonzero(candidates)),
+                strategy=self.strategy,
+                stratify=self.stratify,
+                min_per_class=self.min_per_class,
+                rng=np.random.default_rng(seed) if self.strategy == "random" else rng,
+                candidates=candidates,
+            )
+
+        part = self._score if self.prefit else self._train
+        margins, rows, candidates = part(X, y, sample_weight, choose, rng)
+        chosen = rows[choose(margins, rows, candidates)]
+        self.classes_ = getattr(self.estimator_, "classes_", labels)
+        self._keep(chosen, margins, rows, candidates, labels, index)
+        return self
+
+    def _train(self, X, y, sample_weight, choose, rng):
+        if self.estimator is None:
+            estimator = MarginClassifier(max_epochs=200, random_state=self.random_state)
+        else:
+            estimator = clone(self.estimator)
+        classifier = final_classifier(estimator)
+        if classifier.restore_best is not None:
+            raise ValueError(
+                f"restore_best={classifier.restore_best!r} of the estimator would end with "
+                "another epoch than the one that separates the samples: set it to None."
+            )
+        classifier.set_params(stop_at_separation=self.separation, warm_start=False)
+        inputs = fit_transformers(estimator, X, y)
+        if not hasattr(inputs, "shape"):
+            inputs = np.asarray(inputs)
+        rows, watch = train_watched(
+            classifier, inputs, y, sample_weight, aum=self.noise_guard
+        )
+        self.estimator_ = estimator
+        self.separation_epoch_ = classifier.separation_epoch_
+        margins = watch.margins_
+        if margins is None:
+            margins = _margins(classifier, take_rows(inputs, rows), np.asarray(y)[rows])
+        interrupted = classifier.net_.interrupted_
+        if not classifier.separated_ and not interrupted:
+            self._not_separated(np.mean(margins > 0), f"{classifier.n_iter_} epochs")
+        candidates = watch.aum_ > 0 if self.noise_guard else np.ones(len(rows), dtype=bool)
+        if not candidates.any():
+            raise ValueError(
+                "noise_guard suspects every sample: the network got none of them right early "
+                "in training. Raise max_epochs, or set noise_guard=False."
+            )
+        history = watch.rows_
+        if self.continue_epochs and not interrupted:
+            lr = self.continue_lr
+            if lr == "auto":
+                lr = LR_SHARE * classifier.net_.optimizer_.param_groups[0]["lr"]
+            pruning = Pruning(
+                lambda margins: choose(margins, rows, candidates),
+                candidates,
+                margins,
+                lr=lr,
+                reselect_every=self.reselect_every,
+                score_share=self.score_share,
+                freeze_batch_norm=self.freeze_batch_norm,
+                rng=rng,
+            )
+            train_pruned(classifier, inputs, y, sample_weight, pruning, self.continue_epochs)
+            margins, history = pruning.margins_, [*history, *pruning.rows_]
+        self.history_ = pd.DataFrame(history, columns=HISTORY)
+        self.history_.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
+        return margins, rows, candidates
+
+    def _score(self, X, y, sample_weight, choose, rng):
+        """As ``_train``, of a fitted estimator."""
+        if self.noise_guard:
+            raise ValueError(
+                "noise_guard=True needs the margins of every epoch, which prefit=True does "
+                "not know: choose one of them."
+            )
+        self.estimator_ = self.estimator
+        rows = np.arange(len(y))
+        if sample_weight is not None:
+            weight = column_or_1d(sample_weight)
+            check_consistent_length(y, weight)
+            rows = np.flatnonzero(weight)
+        margins = _margins(self.estimator, take_rows(X, rows), y[rows])
+        share = np.mean(margins > 0)
+        if share < self.separation:
+            self._not_separated(share, "the fit it had")
+        last = (
+            self.estimator.steps[-1][1] if hasattr(self.estimator, "steps") else self.estimator
+        )
+        self.separation_epoch_ = getattr(last, "separation_epoch_", None)
+        self.history_ = pd.DataFrame(columns=HISTORY, index=pd.RangeIndex(1, 1, name="epoch"))
+        return margins, rows, np.ones(len(rows), dtype=bool)
+
+    def _not_separated(self, accuracy, after):
+        message = (
+            f"The network does not separate its training data after {after}: it classifies "
+            f"{accuracy:.4%} of them right, separation={self.separation} was asked for. What "
+            "is known of pruning is known of separated data. Raise the estimator's "
+            "max_epochs, widen the network, lower its dropout, weight_decay or lr, or lower "
+            "separation; contradictory labels cannot be separated."
+        )
+        if self.on_unseparated == "raise":
+            raise RuntimeError(message)
+        warnings.warn(message, NotSeparatedWarning, stacklevel=4)
+
+    def _keep(self, chosen, margins, rows, candidates, labels, index):
+        n_samples = len(index)
+        self.sample_indices_ = chosen
+        self.support_ = np.zeros(n_samples, dtype=bool)
+        self.support_[chosen] = True
+        self.margins_ = np.full(n_samples, np.nan)
+        self.margins_[rows] = margins
+        self.ranking_ = np.empty(n_samples, dtype=int)
+        # NaN come last.
+        self.ranking_[np.argsort(self.margins_, kind="stable")] = np.arange(1, n_samples + 1)
+        self.suspects_ = np.zeros(n_samples, dtype=bool)
+        self.suspects_[rows[~candidates]] = True
+        self.report_ = class_report(
+            self.margins_, self.support_, self.suspects_, index, labels
+        )
+        lost = self.report_.index[self.report_["n_selected"] == 0].tolist()
+        if lost:
+            warnings.warn(
+                f"No sample of the classes {lost} is selected: set stratify=True, raise "
+                "min_per_class or n_samples_to_select.",
+                stacklevel=3,
+            )
+
+    def _check_settings(self):
+        check_strategy(self.strategy)
+        check_scalar(self.min_per_class, "min_per_class", numbers.Integral, min_val=0)
+        check_scalar(self.continue_epochs, "continue_epochs", numbers.Integral, min_val=0)
+        check_scalar(self.reselect_every, "reselect_every", numbers.Integral, min_val=1)
+        for name in ("separation", "score_share"):
+            check_scalar(
+                getattr(self, name),
+                name,
+                numbers.Real,
+                min_val=0,
+                max_val=1,
+                include_boundaries="right",
+            )
+        if self.continue_lr != "auto":
+            check_scalar(
+                self.continue_lr,
+                "continue_lr",
+                numbers.Real,
+                min_val=0,
+                include_boundaries="neither",
+            )
+        if self.on_unseparated not in ("warn", "raise"):
+            raise ValueError(
+                f"on_unseparated must be 'warn' or 'raise', got {self.on_unseparated!r}."
+            )
+
+    # --- the selection --------------------------------------------------------------
+
+    def get_support(self, indices=False):
+        """Which samples are selected.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Whether to return positions instead of a mask.
+
+        Returns
+        -------
+        support : ndarray of bool of shape (n_samples,) or of int of shape (n_selected,)
+        """
+        check_is_fitted(self, "support_")
+        return self.sample_indices_ if indices else self.support_
+
+    def transform(self, X):
+        """The selected rows of the X that the selector was fitted on.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            What :meth:`fit` was given, or other columns of the same samples' table in the
+            same order: rows are told by their positions.
+
+        Returns
+        -------
+        X_selected : as X, of shape (n_selected, ...)
+            In the order of X; of a DataFrame, with its index.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of rows.
+        """
+        check_is_fitted(self, "support_")
+        validate_data(self, X, reset=False, skip_check_array=True)
+        n_rows = _n_rows(X)
+        if n_rows != len(self.support_):
+            raise ValueError(
+                f"X has {n_rows} rows, but MarginSubsetSelector was fitted on "
+                f"{len(self.support_)}: transform only picks rows of the X it was fitted on. "
+                "Use predict for new samples, and fit_resample(X, y) or sample_indices_ to "
+                "pick rows of y and the like."
+            )
+        return take_rows(X, self.sample_indices_)
+
+    def fit_transform(self, X, y, sample_weight=None):
+        """Fit, and return the selected rows of X.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        X_selected : as X, of shape (n_selected, ...)
+        """
+        return self.fit(X, y, sample_weight=sample_weight).transform(X)
+
+    def fit_resample(self, X, y, sample_weight=None):
+        """Fit, and return the selected rows of X and y.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        X_selected : as X, of shape (n_selected, ...)
+        y_selected : as y, of shape (n_selected,)
+        """
+        self.fit(X, y, sample_weight=sample_weight)
+        return take_rows(X, self.sample_indices_), take_rows(y, self.sample_indices_)
+
+    # --- prediction, by estimator_ --------------------------------------------------
+
+    @available_if(_estimator_has("predict"))
+    def predict(self, X):
+        """Most likely label of each sample, by ``estimator_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        return self._fitted().predict(X)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Probabilities of the classes, by ``estimator_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+        """
+        return self._fitted().predict_proba(X)
+
+    @available_if(_estimator_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Logarithms of the probabilities of the classes, by ``estimator_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+        """
+        return self._fitted().predict_log_proba(X)
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X):
+        """Logits, by ``estimator_``; for two classes their difference.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_classes) or (n_samples,)
+        """
+        return self._fitted().decision_function(X)
+
+    def _fitted(self):
+        check_is_fitted(self, "support_")
+        return self.estimator_
+
+
+def _margins(estimator, X, y):
+    """Margins in logits of a fitted estimator."""
+    network = as_network(estimator)
+    X, index = check_samples(network, X, y)
+    return margins_at(network, X, index, check_scale(None))
+
+
+def _n_rows(X):
+    return X.shape[0] if hasattr(X, "shape") else len(X)
