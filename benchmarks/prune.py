@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from margin_sklearn import (
     ConvNet,
@@ -37,15 +37,23 @@ SCRATCH_EPOCHS = 300
 
 @dataclass(frozen=True)
 class Task:
-    """A data set and a network that are to be separated."""
+    """A data set and a network that are to be separated.
+
+    ``decay`` is what an epoch leaves of the learning rate, ``noise`` the share of training
+    labels that are wrong, and ``short`` tasks, which take long, have fewer rows.
+    """
 
     data: str
     n: int
     network: str
+    decay: float = 1.0
+    noise: float = 0.0
+    short: bool = False
 
     @property
     def name(self):
-        return f"{self.data} {self.n:,} {self.network}"
+        noise = f" noise {self.noise:.0%}" if self.noise else ""
+        return f"{self.data} {self.n} {self.network}{noise}"
 
     def load(self, seed):
         """X, y, X_test, y_test, standardised; images by one mean and deviation."""
@@ -64,25 +72,30 @@ class Task:
         def scaled(rows):
             return ((X[rows] - mean) / deviation).astype(np.float32)
 
-        return scaled(train), y[train], scaled(test), y[test]
+        labels = y[train]
+        wrong = rng.random(self.n) < self.noise
+        n_classes = y.max() + 1
+        labels[wrong] = (labels[wrong] + rng.integers(1, n_classes, wrong.sum())) % n_classes
+        return scaled(train), labels, scaled(test), y[test]
 
     def estimator(self, seed):
-        """SGD with momentum at a constant learning rate, batch norm, weight decay."""
-        networks = {
-            "MLP": {"module__hidden_layer_sizes": (256, 256), "module__dropout": 0.0},
-            "ConvNet": {
-                "module": ConvNet,
-                "module__channels": (16, 32, 32) if self.data == "cifar10_12k" else (16, 32),
-            },
-        }
+        """SGD with momentum, batch norm, weight decay."""
+        network = {"module__hidden_layer_sizes": (256, 256), "module__dropout": 0.0}
+        if self.network == "ConvNet":
+            channels = (16, 32, 32) if self.data == "cifar10_12k" else (16, 32)
+            network = {"module": ConvNet, "module__channels": channels}
+        elif self.short:
+            network["module__hidden_layer_sizes"] = (512, 512)
+        decay = LRScheduler("ExponentialLR", gamma=self.decay)
         return MarginClassifier(
-            **networks[self.network],
+            **network,
             optimizer="sgd",
             optimizer__momentum=0.9,
-            lr=0.02,
-            weight_decay=1e-4,
-            batch_size=128,
-            max_epochs=200,
+            lr=0.02 if self.decay == 1 else 0.05,
+            weight_decay=1e-4 if self.decay == 1 else 5e-4,
+            batch_size=256 if self.short else 128,
+            max_epochs=200 if self.decay == 1 else 80,
+            callbacks=None if self.decay == 1 else [("decay", decay)],
             random_state=seed,
             device="cpu",
         )
@@ -93,20 +106,26 @@ TASKS = (
     Task("optdigits", 4_000, "MLP"),
     Task("fashion_mnist", 10_000, "MLP"),
     Task("fashion_mnist", 10_000, "ConvNet"),
-    Task("fashion_mnist", 60_000, "MLP"),
-    Task("fashion_mnist", 60_000, "ConvNet"),
-    Task("cifar10_12k", 10_000, "MLP"),
-    Task("cifar10_12k", 10_000, "ConvNet"),
+    Task("cifar10_12k", 10_000, "MLP", decay=0.95),
+    Task("cifar10_12k", 10_000, "ConvNet", decay=0.95),
+    Task("fashion_mnist", 60_000, "MLP", decay=0.93, short=True),
+    Task("fashion_mnist", 60_000, "ConvNet", decay=0.93, short=True),
+    *(
+        Task(data, n, "MLP", decay=0.95, noise=noise)
+        for data, n in (("optdigits", 4_000), ("letter", 15_000), ("fashion_mnist", 10_000))
+        for noise in (0.1, 0.2)
+    ),
 )
 ALL = {"n_samples_to_select": 1.0, "freeze_batch_norm": False, "score_share": 0.01}
 # What differs from the selector's defaults; "steps" makes as many optimizer steps as "all".
 ROWS = {
     "stop at separation": {"continue_epochs": 0},
-    "all, lr": {**ALL, "continue_lr": 0.02},
+    "all, lr": {**ALL, "continue_lr": "as before"},
     "all, lr / 5": ALL,
     "1 % smallest": {},
     "0.5 % smallest": {"n_samples_to_select": 0.005},
     "5 % smallest": {"n_samples_to_select": 0.05},
+    "1 % smallest, twice the epochs": {"continue_epochs": 2 * EPOCHS},
     "1 % smallest, all scored": {"score_share": 1.0},
     "1 % smallest, chosen once": {"reselect_every": EPOCHS + 1},
     "1 % largest": {"strategy": "largest"},
@@ -118,6 +137,28 @@ ROWS = {
     "1 % random, equal steps": {"strategy": "random", "steps": True},
     "1 % random each epoch, equal steps": {"strategy": "random_each_epoch", "steps": True},
 }
+SHORT = (
+    "stop at separation",
+    "all, lr",
+    "all, lr / 5",
+    "1 % smallest",
+    "0.5 % smallest",
+    "5 % smallest",
+    "1 % smallest, twice the epochs",
+    "1 % smallest, all scored",
+    "1 % random",
+    "1 % random each epoch",
+)
+GUARDED = {"1 % smallest, noise guard": {"noise_guard": True}}
+NOISY = ("stop at separation", "all, lr / 5", "1 % smallest", "1 % random", *GUARDED)
+SCRATCH = {"from scratch, 1 % smallest": "smallest", "from scratch, 1 % random": "random"}
+
+
+def rows_of(task):
+    """Names of the rows of a task."""
+    if task.noise:
+        return NOISY
+    return SHORT if task.short else (*ROWS, *SCRATCH)
 
 
 class TestAccuracy(Callback):
@@ -143,7 +184,7 @@ class TestAccuracy(Callback):
 def separate(task, seed, X, y):
     """A network that is trained until it separates the samples, and how that went."""
     classifier = task.estimator(seed).set_params(stop_at_separation=True)
-    rows, watch = train_watched(classifier, X, y, None)
+    rows, watch = train_watched(classifier, X, y, None, aum=True)
     return classifier, rows, watch
 
 
@@ -151,15 +192,18 @@ def go_on(separated, settings, seed, data):
     """Result of the selector with ``settings`` from a separated network on."""
     X, y, X_test, y_test = data
     settings = dict(settings)
-    n_steps = -(-len(y) // 128)
+    size = separated[0].batch_size
     if settings.pop("steps", False):
-        times = round(n_steps / -(-max(1, round(0.01 * len(y))) // 128))
+        n_steps = [-(-round(share * len(y)) // size) for share in (1.0, 0.01)]
+        times = round(n_steps[0] / n_steps[1])
         settings = {"continue_epochs": EPOCHS * times, "reselect_every": times, **settings}
 
-    def remembered(classifier, *data):
+    if settings.get("continue_lr") == "as before":
+        settings["continue_lr"] = separated[0].net_.optimizer_.param_groups[0]["lr"]
+
+    def remembered(classifier, *data, aum):
         fitted, rows, watch = copy.deepcopy(separated)
-        own = vars(fitted)
-        vars(classifier).update({name: own[name] for name in own if name != "callbacks"})
+        vars(classifier).update(vars(fitted))
         classifier.net_.callbacks_.append(("test", test))
         return rows, watch
 
@@ -176,7 +220,7 @@ def go_on(separated, settings, seed, data):
     if settings.get("n_samples_to_select") == 1.0:
         # Going on with all needs no scores.
         seconds = seconds - history["scoring_seconds"]
-    n_batches = np.ceil(history["n_samples"] / 128)
+    n_batches = np.ceil(history["n_samples"] / size)
     return {
         "test": np.mean(selector.predict(X_test) == y_test),
         "train": np.mean(selector.margins_ > 0),
@@ -185,6 +229,7 @@ def go_on(separated, settings, seed, data):
         "scored": int(history["n_scored"].sum()),
         "seconds": seconds.sum(),
         "rolled_back": int(history["rolled_back"].sum()),
+        "suspects": int(selector.suspects_.sum()),
         "curve": " ".join(f"{value:.4f}" for value in getattr(test, "accuracy_", [])),
         "clock": " ".join(f"{value:.3f}" for value in seconds.cumsum()),
     }
@@ -202,7 +247,7 @@ def from_scratch(separated, strategy, task, seed, data):
     return {
         "test": classifier.score(X_test, y_test),
         "gradients": SCRATCH_EPOCHS * len(y),
-        "steps": SCRATCH_EPOCHS * -(-len(y) // 128),
+        "steps": SCRATCH_EPOCHS * -(-len(y) // classifier.batch_size),
         "scored": 0,
         "seconds": time.perf_counter() - start,
         "rolled_back": 0,
@@ -211,12 +256,7 @@ def from_scratch(separated, strategy, task, seed, data):
 
 def run(task, seed, done, save):
     """All rows of a task and seed that are not done yet."""
-    scratch = {
-        "from scratch, 1 % smallest": "smallest",
-        "from scratch, 1 % random": "random",
-    }
-    # 60,000 images: equal steps and the lesser strategies would take hours.
-    wanted = [row for row in (*ROWS, *scratch) if (task.name, seed, row) not in done]
+    wanted = [row for row in rows_of(task) if (task.name, seed, row) not in done]
     if not wanted:
         return
     data = task.load(seed)
@@ -230,10 +270,10 @@ def run(task, seed, done, save):
         "separation_seconds": time.perf_counter() - start,
     }
     for row in wanted:
-        if row in scratch:
-            result = from_scratch(separated, scratch[row], task, seed, data)
+        if row in SCRATCH:
+            result = from_scratch(separated, SCRATCH[row], task, seed, data)
         else:
-            result = go_on(separated, ROWS[row], seed, data)
+            result = go_on(separated, {**ROWS, **GUARDED}[row], seed, data)
         save({**common, "row": row, **result})
         print(task.name, seed, row, f"{result['test']:.4f}", flush=True)
 
@@ -276,6 +316,7 @@ COLUMNS = (
     "scored",
     "seconds",
     "rolled_back",
+    "suspects",
     "curve",
     "clock",
 )
