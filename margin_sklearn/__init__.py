@@ -11,6 +11,7 @@ from .overlap import subset_overlap
 from .plotting import MarginCurveDisplay
 from .scoring import make_margin_auc_scorer, margin_auc_score, margins
 from .subset import MarginSubsetSelector
+from .subset_plotting import SubsetDisplay
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ __all__ = [
     "MarginSubsetSelector",
     "NotSeparatedWarning",
     "ResubstitutionSplit",
+    "SubsetDisplay",
     "make_margin_auc_scorer",
     "margin_auc",
     "margin_auc_score",

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import TransformerTags, check_random_state, check_scalar
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     check_consistent_length,
@@ -25,6 +25,7 @@ from .pruning import Pruning, train_pruned, train_watched
 from .report import class_report
 from .scales import check_scale
 from .strategies import check_strategy, class_quotas, n_to_select, select
+from .validation import check_lengths, validate_y
 
 __all__ = ["MarginSubsetSelector"]
 
@@ -242,6 +243,7 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.three_d_array = True
+        tags.transformer_tags = TransformerTags()
         return tags
 
     # --- fitting --------------------------------------------------------------------
@@ -274,13 +276,9 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             If the samples are not separated and ``on_unseparated="raise"``.
         """
         self._check_settings()
-        if y is None:
-            raise ValueError(
-                "MarginSubsetSelector requires y to be passed, but the target y is None."
-            )
-        check_consistent_length(X, y)
+        check_lengths(self, X, y)
         validate_data(self, X, skip_check_array=True)
-        y = column_or_1d(y, warn=True)
+        y = validate_y(self, y)
         labels, index = np.unique(y, return_inverse=True)
         n = n_to_select(self.n_samples_to_select, len(y))
         if self.stratify:
@@ -323,9 +321,7 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         inputs = fit_transformers(estimator, X, y)
         if not hasattr(inputs, "shape"):
             inputs = np.asarray(inputs)
-        rows, watch = train_watched(
-            classifier, inputs, y, sample_weight, aum=self.noise_guard
-        )
+        rows, watch = train_watched(classifier, inputs, y, sample_weight, aum=self.noise_guard)
         self.estimator_ = estimator
         self.separation_epoch_ = classifier.separation_epoch_
         margins = watch.margins_
@@ -484,8 +480,15 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             If X has another number of rows.
         """
         check_is_fitted(self, "support_")
+        if not hasattr(X, "shape") and not isinstance(X, list | tuple):
+            X = np.asarray(X)
+        if hasattr(self, "n_features_in_") and getattr(X, "ndim", 2) < 2:
+            raise ValueError(
+                f"X must have {self.n_features_in_} features, but is an array of shape "
+                f"{X.shape}. Reshape your data: X.reshape(-1, 1) for a single feature."
+            )
         validate_data(self, X, reset=False, skip_check_array=True)
-        n_rows = _n_rows(X)
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
         if n_rows != len(self.support_):
             raise ValueError(
                 f"X has {n_rows} rows, but MarginSubsetSelector was fitted on "
@@ -593,7 +596,3 @@ def _margins(estimator, X, y):
     network = as_network(estimator)
     X, index = check_samples(network, X, y)
     return margins_at(network, X, index, check_scale(None))
-
-
-def _n_rows(X):
-    return X.shape[0] if hasattr(X, "shape") else len(X)

@@ -11,11 +11,13 @@ from sklearn.utils.validation import check_array, check_consistent_length, valid
 from skorch.callbacks import Callback
 
 __all__ = [
+    "check_lengths",
     "check_settings",
     "check_weights",
     "validate_fit",
     "validate_labels",
     "validate_predict",
+    "validate_y",
 ]
 
 
@@ -81,20 +83,8 @@ def _is_callback(entry):
 
 def validate_fit(estimator, X, y, reset):
     """X as ndarray or CSR and y as 1-D array, checked; sets ``input_shape_`` on reset."""
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the "
-            "target y is None."
-        )
-    X, y = _to_numpy(X), _to_numpy(y)
-    try:
-        check_consistent_length(X, y)
-    except ValueError as error:
-        raise ValueError(
-            f"{error}. X and y must hold the same samples. A Pipeline step that drops rows "
-            "of X cannot drop them from y: put such a step last (MarginSubsetSelector "
-            "around the classifier), or use imbalanced-learn's Pipeline."
-        ) from error
+    check_lengths(estimator, X, y)
+    X = _to_numpy(X)
     X = validate_data(
         estimator,
         X,
@@ -103,7 +93,33 @@ def validate_fit(estimator, X, y, reset):
         dtype="numeric",
         allow_nd=True,
     )
-    y = column_or_1d(y, warn=True)
+    y = validate_y(estimator, y)
+    if reset:
+        estimator.input_shape_ = tuple(int(side) for side in X.shape[1:])
+    _check_shape(estimator, X)
+    return X, y
+
+
+def check_lengths(estimator, X, y):
+    """Raise a ValueError if there is no y, or not one label a sample."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the "
+            "target y is None."
+        )
+    try:
+        check_consistent_length(_to_numpy(X), _to_numpy(y))
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. X and y must hold the same samples. A Pipeline step that drops rows "
+            "of X cannot drop them from y: put such a step last (MarginSubsetSelector "
+            "around the classifier), or use imbalanced-learn's Pipeline."
+        ) from error
+
+
+def validate_y(estimator, y):
+    """Labels as a 1-D array, checked."""
+    y = column_or_1d(_to_numpy(y), warn=True)
     if y.dtype == object and len({isinstance(label, str) for label in y}) > 1:
         raise ValueError(
             "y mixes strings with labels of other types, which have no common order: make "
@@ -111,10 +127,7 @@ def validate_fit(estimator, X, y, reset):
         )
     check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
     check_classification_targets(y)
-    if reset:
-        estimator.input_shape_ = tuple(int(side) for side in X.shape[1:])
-    _check_shape(estimator, X)
-    return X, y
+    return y
 
 
 def validate_predict(estimator, X):

@@ -2,7 +2,7 @@
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from margin_sklearn import MarginClassifier
+from margin_sklearn import MarginClassifier, MarginSubsetSelector
 
 # Weights equal repetitions only where nothing but the loss sees the samples. Mini-batches are
 # drawn from the rows, batch norm averages over rows and dropout draws a mask a row, so another
@@ -20,4 +20,35 @@ EXPECTED_FAILURES = {
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+# transform picks rows, by their positions in the X of fit: as they are, fewer than it is given,
+# and of an X of the same length only. So checks fail that want it to look at values, to give
+# as many rows as it takes, or to take some rows, one row or a test set.
+SELECTOR_FAILURES = {
+    **EXPECTED_FAILURES,
+    "check_estimators_nan_inf": "transform does not look at values",
+    "check_transformer_data_not_an_array": "transform gives fewer rows",
+    "check_transformer_general": "transform gives fewer rows",
+    "check_methods_sample_order_invariance": "transform goes by positions",
+    "check_methods_subset_invariance": "transform takes all rows or none",
+    "check_fit_idempotent": "transform does not take a test set",
+}
+
+
+@parametrize_with_checks(
+    [
+        MarginSubsetSelector(
+            MarginClassifier(device="cpu", random_state=0, max_epochs=20),
+            # The checks' data are few, and not to be separated.
+            n_samples_to_select=0.5,
+            separation=0.1,
+            continue_epochs=2,
+            continue_lr=1e-3,
+        )
+    ],
+    expected_failed_checks=lambda estimator: SELECTOR_FAILURES,
+)
+def test_scikit_learns_checks_of_the_selector(estimator, check):
     check(estimator)
