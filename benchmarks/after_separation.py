@@ -2,12 +2,12 @@
 
     MARGIN_SKLEARN_DATA=... python benchmarks/after_separation.py [--seeds 0 1 2] [--csv FILE]
 
-First table: of an ordinary run (``MarginClassifier``'s defaults behind a StandardScaler, at most
-3,000 samples, 50 and 200 epochs) the share of epochs after the one that separates the training
-samples: what there is to save in all. Second table: the coefficient of variation (standard
-deviation over mean) of the training margins in the course of long training by SGD, with and
-without batch norm and weight decay. It does not change when all margins are scaled alike; where
-they become equal, it goes to 0.
+First table: of an ordinary run (``MarginClassifier()`` behind a StandardScaler, at
+most 3,000 samples, 50 and 200 epochs) the share of epochs after the one that separates the
+training samples: what there is to save in all. Second table: the coefficient of variation
+(standard deviation over mean) of the training margins in the course of long training by SGD,
+with and without batch norm and weight decay. It does not change when all margins are scaled
+alike; where they become equal, it goes to 0.
 """
 
 import argparse
@@ -134,7 +134,10 @@ def main():
     table = long.groupby(["data", "batch norm", "weight decay", "epoch"])["variation"]
     print("\nCoefficient of variation of the training margins, mean ± sd over seeds")
     cells = table.agg(lambda values: f"{values.mean():.2f} ± {values.std():.2f}")
-    print(cells.unstack("epoch").to_string())
+    frame = cells.reset_index().pivot_table(
+        "variation", ["data", "batch norm", "weight decay"], "epoch", aggfunc="first"
+    )
+    print(frame.to_string())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 
 A network is trained to separation once a task and seed; from there each row of the table goes
 on for ``EPOCHS`` epochs. Finished rows are kept in ``benchmarks/results/prune.csv``, so that a
-broken-off run goes on where it ended; ``--again`` forgets those of the tasks named.
+broken-off run goes on where it ended.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import torch
+from prune_tables import each_task, noisy, summary, verdict
 from skorch.callbacks import Callback, LRScheduler
 
 from margin_sklearn import (
@@ -56,7 +57,10 @@ class Task:
         return f"{self.data} {self.n} {self.network}{noise}"
 
     def load(self, seed):
-        """X, y, X_test, y_test, standardised; images by one mean and deviation."""
+        """X, y, X_test, y_test, and which of y are wrong.
+
+        Standardised; images by one mean and deviation.
+        """
         X, y = load_dataset(self.data)
         y = np.unique(y, return_inverse=True)[1]
         rng = np.random.default_rng(seed)
@@ -76,7 +80,7 @@ class Task:
         wrong = rng.random(self.n) < self.noise
         n_classes = y.max() + 1
         labels[wrong] = (labels[wrong] + rng.integers(1, n_classes, wrong.sum())) % n_classes
-        return scaled(train), labels, scaled(test), y[test]
+        return scaled(train), labels, scaled(test), y[test], wrong
 
     def estimator(self, seed):
         """SGD with momentum, batch norm, weight decay."""
@@ -162,16 +166,21 @@ def rows_of(task):
 
 
 class TestAccuracy(Callback):
-    """Accuracy on the test samples after each epoch."""
+    """Accuracy on the test samples after every so many epochs."""
 
-    def __init__(self, X, y):
+    def __init__(self, X, y, every):
         self.X = torch.as_tensor(X)
         self.y = torch.as_tensor(y)
+        self.every = every
 
     def on_train_begin(self, net, **kwargs):
         self.accuracy_ = []
+        self.epochs_ = 0
 
     def on_epoch_end(self, net, **kwargs):
+        self.epochs_ += 1
+        if self.epochs_ % self.every:
+            return
         net._set_training(False)
         with torch.no_grad():
             right = [
@@ -190,8 +199,8 @@ def separate(task, seed, X, y):
 
 def go_on(separated, settings, seed, data):
     """Result of the selector with ``settings`` from a separated network on."""
-    X, y, X_test, y_test = data
-    settings = dict(settings)
+    X, y, X_test, y_test, wrong = data
+    settings, times = dict(settings), 1
     size = separated[0].batch_size
     if settings.pop("steps", False):
         n_steps = [-(-round(share * len(y)) // size) for share in (1.0, 0.01)]
@@ -207,7 +216,7 @@ def go_on(separated, settings, seed, data):
         classifier.net_.callbacks_.append(("test", test))
         return rows, watch
 
-    test = TestAccuracy(X_test, y_test)
+    test = TestAccuracy(X_test, y_test, times)
     selector = MarginSubsetSelector(
         MarginClassifier(),
         **{"continue_epochs": EPOCHS, "random_state": seed, **settings},
@@ -216,7 +225,7 @@ def go_on(separated, settings, seed, data):
     with mock.patch("margin_sklearn.subset.train_watched", remembered):
         selector.fit(X, y)
     history = selector.history_[selector.history_["phase"] == "continuing"]
-    seconds = history["seconds"]
+    seconds, suspects = history["seconds"], selector.suspects_
     if settings.get("n_samples_to_select") == 1.0:
         # Going on with all needs no scores.
         seconds = seconds - history["scoring_seconds"]
@@ -229,15 +238,16 @@ def go_on(separated, settings, seed, data):
         "scored": int(history["n_scored"].sum()),
         "seconds": seconds.sum(),
         "rolled_back": int(history["rolled_back"].sum()),
-        "suspects": int(selector.suspects_.sum()),
+        "precision": (wrong & suspects).sum() / max(1, suspects.sum()),
+        "recall": (wrong & suspects).sum() / max(1, wrong.sum()),
         "curve": " ".join(f"{value:.4f}" for value in getattr(test, "accuracy_", [])),
-        "clock": " ".join(f"{value:.3f}" for value in seconds.cumsum()),
+        "clock": " ".join(f"{value:.3f}" for value in seconds.cumsum()[times - 1 :: times]),
     }
 
 
 def from_scratch(separated, strategy, task, seed, data):
     """Result of the same network, new, on the 1 % that is selected at separation."""
-    X, y, X_test, y_test = data
+    X, y, X_test, y_test, _ = data
     selector = MarginSubsetSelector(
         separated[0], strategy=strategy, prefit=True, random_state=seed
     )
@@ -278,21 +288,46 @@ def run(task, seed, done, save):
         print(task.name, seed, row, f"{result['test']:.4f}", flush=True)
 
 
+def report(results):
+    """Print the tables; write those of the guide."""
+    order = [task.name for task in TASKS if task.name in set(results["task"])]
+    results = results.set_index("task").loc[order].reset_index()
+    wrong = results["task"].str.contains("noise")
+    clean, noise = results[~wrong], results[wrong]
+    tables = {"prune_verdict": verdict, "prune_rows": summary}
+    for name, table in tables.items():
+        frame = table(clean)
+        print(frame.to_string(), end="\n\n")
+        frame.to_csv(RESULTS / f"{name}.csv")
+    for task in pd.unique(clean["task"]):
+        print(f"{task}\n{each_task(clean, task).to_string()}\n")
+    if len(noise):
+        print(noisy(noise).to_string())
+        noisy(noise).to_csv(RESULTS / "prune_noise.csv")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     names = [task.name for task in TASKS]
     parser.add_argument("--tasks", nargs="+", default=names, choices=names, metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--csv", type=Path, default=RESULTS / "prune.csv")
+    parser.add_argument("--table", action="store_true", help="only print the tables")
     options = parser.parse_args()
+    if not options.table:
+        fit_all(options)
+    report(pd.read_csv(options.csv))
+
+
+def fit_all(options):
+    """Run what is not in the CSV file yet."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", NotSeparatedWarning)
     known = pd.read_csv(options.csv) if options.csv.exists() else pd.DataFrame()
     done = set(map(tuple, known[["task", "seed", "row"]].to_numpy())) if len(known) else set()
 
     def save(result):
-        columns = list(COLUMNS)
-        frame = pd.DataFrame([result]).reindex(columns=columns)
+        frame = pd.DataFrame([result]).reindex(columns=list(COLUMNS))
         new = not options.csv.exists()
         frame.to_csv(options.csv, mode="a", header=new, index=False, float_format="%.5g")
 
@@ -316,7 +351,8 @@ COLUMNS = (
     "scored",
     "seconds",
     "rolled_back",
-    "suspects",
+    "precision",
+    "recall",
     "curve",
     "clock",
 )

@@ -60,4 +60,4 @@ html_theme_options = {
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {"index": [], "estimator": [], "margins": [], "choosing": []}
+html_sidebars = {"index": [], "estimator": [], "margins": [], "choosing": [], "pruning": []}

@@ -236,9 +236,9 @@ class Pruning(Callback):
         with torch.no_grad():
             for first in range(0, len(rows), step):
                 part = rows[first : first + step]
-                index = torch.from_numpy(part)
-                y = self.data_.y[index.to(self.data_.device)]
-                margins = logit_margins(net.infer(self.data_.rows(index)), y)
+                index = torch.from_numpy(part).to(self.data_.device)
+                logits = net.infer(self.data_.rows(index))
+                margins = logit_margins(logits, self.data_.y[index])
                 self.margins_[part] = margins.cpu().numpy()
         self.n_scored_ += len(rows)
         self.scoring_seconds_ += time.perf_counter() - start

@@ -98,21 +98,19 @@ class SubsetDisplay:
         (self.line_,) = ax.plot(
             np.concatenate([[0.0], share]),
             np.concatenate([value[:1], value]),
-            **{"drawstyle": "steps-pre", "linewidth": 1.0, "label": "_curve", **kwargs},
+            **{"drawstyle": "steps-pre", "alpha": 0.5, "label": "_curve", **kwargs},
         )
-        style = {"linestyle": "none", "color": self.line_.get_color(), "zorder": 3}
+        style = {"linestyle": "none", "color": self.line_.get_color(), "zorder": 4}
         prefix = "" if name is None else f"{name}: "
         kept = self.support[order]
-        percent = 100 * kept.mean()
+        count = f"{kept.sum():,} of {len(order):,} kept ({_percent(kept.mean())})"
         (self.kept_,) = ax.plot(
             share[kept],
             value[kept],
             marker="o",
             markersize=5,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-            label=f"{prefix}{kept.sum():,} of {len(order):,} kept "
-            f"({percent:.{0 if percent >= 10 else 2}{'f' if percent >= 10 else 'g'}} %)",
+            markeredgewidth=0,
+            label=prefix + count,
             **style,
         )
         self.suspected_ = None
@@ -124,7 +122,8 @@ class SubsetDisplay:
                 value[suspected],
                 marker="x",
                 label=f"{prefix}{number:,} suspect{'s' if number > 1 else ''}",
-                **{**style, "color": "C3"},
+                # Under the dots: there may be more of them.
+                **{**style, "color": "C3", "zorder": 3},
             )
         if not _has_line(ax, 0.0):
             ax.axhline(0.0, color="0.2", linewidth=0.8)
@@ -178,7 +177,9 @@ class SubsetDisplay:
         )
 
     @classmethod
-    def from_predictions(cls, margins, support, *, suspects=None, ax=None, name=None, **kwargs):
+    def from_predictions(
+        cls, margins, support, *, suspects=None, ax=None, name=None, **kwargs
+    ):
         """Draw a selection, however it was made.
 
         Parameters
@@ -239,6 +240,10 @@ def _fitted_selector(estimator):
             )
     check_is_fitted(inner, "support_")
     return inner
+
+
+def _percent(share):
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
 def _check_mask(mask, name, margins):

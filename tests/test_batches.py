@@ -115,3 +115,21 @@ def test_auto_takes_the_best_device_there_is(monkeypatch):
         resolve_device("cuda:1")
     with pytest.raises(ValueError, match="'gpu'"):
         resolve_device("gpu")
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_batches_of_the_active_samples_only(rng, shuffle, sparse):
+    X = rng.normal(size=(20, 3)).astype(np.float32)
+    data = Samples(scipy.sparse.csr_array(X) if sparse else X, np.arange(20), np.arange(20.0))
+    data.active = torch.tensor([3, 5, 7, 11, 13])
+    batches = list(Batches(data, batch_size=2, shuffle=shuffle))
+    # The fifth joins the batch before it.
+    assert [len(x) for x, _ in batches] == [2, 3]
+    labels = torch.cat([y for _, (y, _) in batches])
+    assert sorted(labels.tolist()) == [3, 5, 7, 11, 13]
+    assert torch.equal(labels, data.order)
+    np.testing.assert_array_equal(torch.cat([x for x, _ in batches]), X[labels.numpy()])
+    np.testing.assert_array_equal(torch.cat([w for _, (_, w) in batches]), labels)
+    data.active = None
+    assert sum(len(x) for x, _ in Batches(data, batch_size=2, shuffle=shuffle)) == 20

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.base import clone
+from skorch.callbacks import Callback
 
 from margin_sklearn import MarginClassifier
 from margin_sklearn.callbacks import Separation, logit_margins
@@ -76,3 +77,47 @@ def test_nothing_of_the_data_stays_in_the_callbacks(fitted):
     history = dict(fitted.net_.callbacks_)["margin_history"]
     assert history.margins_ is None
     assert history.logits_ == history.targets_ == history.parts_ == []
+
+
+@pytest.mark.parametrize("share", [0.7, 0.9, 0.995, 1.0])
+def test_a_share_of_the_samples_is_separated(digits, share):
+    """Training stops after the first epoch that gets so many right, and not before."""
+
+    class Accuracy(Callback):
+        def on_epoch_end(self, net, dataset_train=None, **kwargs):
+            net._set_training(False)
+            with torch.no_grad():
+                right = net.module_(dataset_train.X).argmax(1) == dataset_train.y
+            net.history.record("accuracy", right.double().mean().item())
+
+    X, y = digits
+    settings = {"max_epochs": 30, "random_state": 0, "module__dropout": 0.0, "device": "cpu"}
+    whole = MarginClassifier(callbacks=[Accuracy()], **settings).fit(X, y)
+    first = next(
+        epoch
+        for epoch, accuracy in enumerate(whole.history_[:, "accuracy"], 1)
+        if accuracy >= share
+    )
+    stopped = MarginClassifier(stop_at_separation=share, **settings).fit(X, y)
+    assert stopped.n_iter_ == stopped.separation_epoch_ == first
+    assert stopped.separated_
+
+
+def test_the_share_counts_whole_samples(iris):
+    """Of 150 samples at a share of 0.98, three may be wrong, not two."""
+    X, y = iris
+    y = y.copy()
+    y[[0, 60, 120]] = (y[[0, 60, 120]] + 1) % 3
+    settings = {"module__hidden_layer_sizes": (), "lr": 0.05, "max_epochs": 100}
+    settings |= {"random_state": 0, "weight_decay": 0.0, "device": "cpu"}
+    fitted = MarginClassifier(stop_at_separation=0.94, **settings).fit(X, y)
+    wrong = np.count_nonzero(fitted.predict(X) != y)
+    assert wrong <= 9
+    fitted.set_params(stop_at_separation=(150 - wrong) / 150, warm_start=True, max_epochs=1)
+    assert fitted.fit(X, y).separated_ == (np.count_nonzero(fitted.predict(X) != y) <= wrong)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, -1, "all", None, float("nan")])
+def test_shares_that_are_none(digits, share):
+    with pytest.raises(ValueError, match="stop_at_separation must be True, False or"):
+        MarginClassifier(stop_at_separation=share).fit(*digits)

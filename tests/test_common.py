@@ -23,7 +23,7 @@ def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
-# transform picks rows, by their positions in the X of fit: as they are, fewer than it is given,
+# transform picks rows, by their positions in the X of fit: as they are, fewer than given,
 # and of an X of the same length only. So checks fail that want it to look at values, to give
 # as many rows as it takes, or to take some rows, one row or a test set.
 SELECTOR_FAILURES = {

@@ -17,9 +17,13 @@ MODULES = [
         "neighborhood",
         "network_margins",
         "networks",
+        "overlap",
+        "pipelines",
         "pseudopoints",
+        "report",
         "scales",
         "scoring",
+        "strategies",
     )
 ]
 

@@ -7,7 +7,13 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
-from margin_sklearn import ConvNet, MarginClassifier, margin_auc_score, margins
+from margin_sklearn import (
+    ConvNet,
+    MarginClassifier,
+    MarginSubsetSelector,
+    margin_auc_score,
+    margins,
+)
 from margin_sklearn.batches import Batches, Samples
 from margin_sklearn.reproducibility import generator_state
 from margin_sklearn.scales import SCALES
@@ -118,3 +124,24 @@ def test_a_pickle_of_any_device_predicts_on_the_cpu(device, digits):
     np.testing.assert_allclose(
         again.decision_function(X), estimator.decision_function(X), rtol=1e-3, atol=1e-3
     )
+
+
+@on_every_device
+@pytest.mark.parametrize("resident", [True, False])
+def test_training_goes_on_with_few_samples(device, resident, digits, monkeypatch):
+    from margin_sklearn import batches
+
+    X, y = digits
+    if not resident:
+        monkeypatch.setattr(batches, "MAX_RESIDENT_BYTES", 0)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
+    network = MarginClassifier(
+        module__dropout=0.0, callbacks=[NoSynchronisation()], random_state=0, device=device
+    )
+    selector = MarginSubsetSelector(
+        network, n_samples_to_select=0.1, continue_epochs=3, noise_guard=True, random_state=0
+    ).fit(X, y)
+    assert selector.score(X, y) == 1
+    assert next(selector.estimator_.net_.module_.parameters()).device.type == device
+    np.testing.assert_allclose(selector.margins_, margins(selector, X, y), atol=1e-3)
+    assert (selector.history_["n_samples"].iloc[-3:] == 60).all()

@@ -133,9 +133,9 @@ def test_no_epochs_more_is_the_network_at_separation(digits):
 def test_all_samples_is_plain_training(digits, freeze):
     """To the last bit a warm start, where batch norm is as in training."""
     X, y = digits
-    fitted = selector(
-        n_samples_to_select=1.0, freeze_batch_norm=freeze, continue_lr=1e-3
-    ).fit(X, y)
+    fitted = selector(n_samples_to_select=1.0, freeze_batch_norm=freeze, continue_lr=1e-3).fit(
+        X, y
+    )
     assert not fitted.history_["rolled_back"].any()
     plain = network(stop_at_separation=True, warm_start=True).fit(X, y)
     plain.set_params(stop_at_separation=False, max_epochs=4, lr=1e-3).fit(X, y)
@@ -200,7 +200,9 @@ def test_reselect_every(digits, every):
     assert len(calls) == 1 + 5 // every + 1
 
 
-@pytest.mark.parametrize(("strategy", "same"), [("random", True), ("random_each_epoch", False)])
+@pytest.mark.parametrize(
+    ("strategy", "same"), [("random", True), ("random_each_epoch", False)]
+)
 def test_random_is_drawn_once_or_each_time(digits, strategy, same):
     estimator = network(callbacks=[("recorder", Recorder())])
     fitted = selector(estimator, strategy=strategy).fit(*digits)

@@ -1,0 +1,219 @@
+import inspect
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import RocCurveDisplay
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from margin_sklearn import (
+    MarginClassifier,
+    MarginCurveDisplay,
+    MarginSubsetSelector,
+    ResubstitutionSplit,
+    SubsetDisplay,
+    margin_curve,
+)
+
+
+def unfitted(**settings):
+    network = MarginClassifier(
+        module__hidden_layer_sizes=(32,),
+        module__dropout=0.0,
+        lr=1e-2,
+        max_epochs=60,
+        random_state=0,
+        device="cpu",
+    )
+    return MarginSubsetSelector(
+        network, **{"n_samples_to_select": 30, "continue_epochs": 0, **settings}
+    )
+
+
+@pytest.fixture(scope="module")
+def selector(digits):
+    """A fitted selector; not to be changed."""
+    return unfitted().fit(*digits)
+
+
+def legend(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+# --- the contract -------------------------------------------------------------------
+
+
+def test_the_display_keeps_scikit_learns_contract():
+    for method in ("plot", "from_estimator", "from_predictions"):
+        ours = inspect.signature(getattr(SubsetDisplay, method)).parameters
+        theirs = inspect.signature(getattr(RocCurveDisplay, method)).parameters
+        assert [ours[name].kind for name in ("ax", "name")] == [
+            theirs[name].kind for name in ("ax", "name")
+        ]
+    parameters = list(inspect.signature(SubsetDisplay).parameters.values())
+    assert {parameter.kind for parameter in parameters} == {inspect.Parameter.KEYWORD_ONLY}
+    arrays = {"margins": np.arange(3.0), "support": np.array([True, False, False])}
+    display = SubsetDisplay(**arrays, name="a")
+    assert display.margins is arrays["margins"]
+    assert display.support is arrays["support"]
+    assert (display.suspects, display.name) == (None, "a")
+    assert display.plot() is display
+    assert display.figure_ is display.ax_.figure
+
+
+# --- what is drawn ------------------------------------------------------------------
+
+
+def test_the_curve_is_that_of_all_samples_and_the_kept_ones_are_marked(selector):
+    display = SubsetDisplay.from_estimator(selector)
+    np.testing.assert_array_equal(display.line_.get_ydata()[1:], np.sort(selector.margins_))
+    fraction, value = margin_curve(selector.margins_)
+    shares = display.line_.get_xdata()[1:]
+    last = np.searchsorted(display.line_.get_ydata()[1:], value, side="right") - 1
+    np.testing.assert_allclose(shares[last], fraction)
+    kept = selector.sample_indices_[np.argsort(selector.ranking_[selector.sample_indices_])]
+    np.testing.assert_allclose(display.kept_.get_xdata(), selector.ranking_[kept] / 600)
+    np.testing.assert_array_equal(display.kept_.get_ydata(), selector.margins_[kept])
+    assert display.suspected_ is None
+    assert legend(display) == ["30 of 600 kept (5 %)"]
+    display.figure_.canvas.draw()
+
+
+def test_suspects_are_marked_otherwise(digits):
+    X, y = digits
+    y = y.copy()
+    y[:30] = (y[:30] + 1) % 10
+    fitted = unfitted(noise_guard=True).fit(X, y)
+    assert fitted.suspects_.any()
+    display = SubsetDisplay.from_estimator(fitted)
+    suspects = np.flatnonzero(fitted.suspects_)
+    suspects = suspects[np.argsort(fitted.ranking_[suspects])]
+    np.testing.assert_allclose(
+        display.suspected_.get_xdata(), fitted.ranking_[suspects] / len(y)
+    )
+    np.testing.assert_array_equal(display.suspected_.get_ydata(), fitted.margins_[suspects])
+    assert display.suspected_.get_marker() != display.kept_.get_marker()
+    assert legend(display)[1] == f"{len(suspects)} suspects"
+
+
+def test_samples_without_a_margin_are_neither_drawn_nor_counted(digits):
+    X, y = digits
+    weight = np.ones(len(y))
+    weight[::3] = 0
+    fitted = unfitted().fit(X, y, sample_weight=weight)
+    assert np.isnan(fitted.margins_).sum() == 200
+    display = SubsetDisplay.from_estimator(fitted)
+    assert legend(display) == ["30 of 400 kept (7.5 %)"]
+    np.testing.assert_array_equal(
+        display.line_.get_ydata()[1:], np.sort(fitted.margins_[weight > 0])
+    )
+    assert display.line_.get_xdata()[-1] == 1.0
+
+
+def test_equal_margins_stand_in_the_order_of_the_samples():
+    display = SubsetDisplay.from_predictions([2.0, 1.0, 1.0, 1.0], [True, False, True, False])
+    np.testing.assert_array_equal(display.kept_.get_xdata(), [0.5, 1.0])
+    np.testing.assert_array_equal(display.kept_.get_ydata(), [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("n_kept", "n", "text"),
+    [
+        (18, 1797, "18 of 1,797 kept (1 %)"),
+        (1797, 1797, "1,797 of 1,797 kept (100 %)"),
+        (1, 8, "1 of 8 kept (12 %)"),
+        (3, 2000, "3 of 2,000 kept (0.15 %)"),
+        (0, 5, "0 of 5 kept (0 %)"),
+    ],
+)
+def test_the_legend_counts(n_kept, n, text):
+    display = SubsetDisplay.from_predictions(np.arange(n), np.arange(n) < n_kept)
+    assert legend(display) == [text]
+
+
+def test_selections_are_laid_over_one_another(selector):
+    axes = plt.figure().subplots()
+    first = SubsetDisplay.from_estimator(selector, ax=axes, name="first")
+    suspects = np.arange(600) == 5
+    second = SubsetDisplay.from_predictions(
+        selector.margins_, suspects, suspects=suspects, ax=axes, name="second", color="red"
+    )
+    assert first.ax_ is second.ax_ is axes
+    assert second.line_.get_color() == second.kept_.get_color() == "red"
+    assert legend(second) == [
+        "first: 30 of 600 kept (5 %)",
+        "second: 1 of 600 kept (0.17 %)",
+        "second: 1 suspect",
+    ]
+    # The line at zero once, not once a selection.
+    assert sum(len(line.get_ydata()) == 2 for line in axes.lines) == 1
+    assert first.plot(name="third").ax_ is not axes
+    assert legend(first) == ["third: 30 of 600 kept (5 %)"]
+
+
+def test_it_goes_with_a_margin_curve(selector, digits):
+    curve = MarginCurveDisplay.from_estimator(selector, *digits, scale=None)
+    display = SubsetDisplay.from_estimator(selector, ax=curve.ax_, lw=1, ls=":")
+    assert len(legend(display)) == 2
+    # margins_ are those at separation, in the precision of training.
+    np.testing.assert_allclose(display.line_.get_ydata()[1:], curve.value, rtol=1e-4)
+
+
+def test_infinite_margins_can_be_drawn():
+    for margins in ([-np.inf, 0.5, np.inf], [np.inf, np.inf, np.inf]):
+        display = SubsetDisplay.from_predictions(margins, [True, False, True])
+        assert np.isfinite(display.line_.get_ydata()).all()
+        assert np.isfinite(display.kept_.get_ydata()).all()
+        display.figure_.canvas.draw()
+
+
+# --- where the selector is ----------------------------------------------------------
+
+
+def test_the_selector_is_found_in_a_pipeline_and_in_a_search(digits):
+    pipeline = make_pipeline(StandardScaler(), unfitted())
+    grid = {"marginsubsetselector__n_samples_to_select": [0.1]}
+    search = GridSearchCV(pipeline, grid, cv=ResubstitutionSplit()).fit(*digits)
+    display = SubsetDisplay.from_estimator(search)
+    assert legend(display) == ["60 of 600 kept (10 %)"]
+    last = search.best_estimator_[-1]
+    np.testing.assert_array_equal(display.support, last.support_)
+    np.testing.assert_array_equal(display.margins, last.margins_)
+    within = SubsetDisplay.from_estimator(search.best_estimator_)
+    np.testing.assert_array_equal(within.support, last.support_)
+
+
+def test_what_holds_no_fitted_selector_raises(fitted, digits):
+    for estimator in (fitted, make_pipeline(StandardScaler(), fitted)):
+        with pytest.raises(TypeError, match="found MarginClassifier"):
+            SubsetDisplay.from_estimator(estimator)
+    search = GridSearchCV(unfitted(), {})
+    with pytest.raises(TypeError, match="GridSearchCV that is not fitted with refit=True"):
+        SubsetDisplay.from_estimator(search)
+    for estimator in (unfitted(), make_pipeline(StandardScaler(), unfitted())):
+        with pytest.raises(NotFittedError, match="MarginSubsetSelector"):
+            SubsetDisplay.from_estimator(estimator)
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize(
+    ("margins", "support", "suspects", "match"),
+    [
+        (np.zeros((2, 2)), [True, False], None, r"margins must have shape.*\(2, 2\)"),
+        ([], np.array([], dtype=bool), None, "no sample"),
+        ([np.nan, np.nan], [False, False], None, "no sample"),
+        ([1.0, 2.0, 3.0], [True, False], None, r"support.*\(3,\), got \(2,\)"),
+        ([1.0, 2.0, 3.0], [0, 2], None, r"support.*booleans.*int.*np\.arange\(3\)"),
+        ([1.0, 2.0], [True, False], [True], r"suspects.*\(2,\), got \(1,\)"),
+        ([1.0, 2.0], [True, False], [0.0, 1.0], "suspects.*booleans"),
+        ([1.0, np.nan], [False, True], None, "support marks sample 1"),
+        ([1.0, np.nan], [True, False], [False, True], "suspects marks sample 1"),
+    ],
+)
+def test_unusable_arrays_raise(margins, support, suspects, match):
+    with pytest.raises(ValueError, match=match):
+        SubsetDisplay.from_predictions(margins, support, suspects=suspects)
+    assert not plt.get_fignums()
