@@ -165,6 +165,9 @@ class ConvNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         n_features = depth if pooling == "mean" else depth * math.prod(sides)
         self.output = nn.Linear(n_features, n_classes)
+        if conv is nn.Conv2d:
+            # The same numbers in another order in memory: about twice as fast on a CPU.
+            self.to(memory_format=torch.channels_last)
 
     def forward(self, x):
         x = torch.flatten(self.features(x), start_dim=2)

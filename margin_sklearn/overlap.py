@@ -53,7 +53,7 @@ def subset_overlap(*selections, n_samples=None, y=None):
     Parameters
     ----------
     *selections : estimator or array-like
-        Two or more: fitted selectors (what has ``support_``), boolean masks of shape
+        Two or more: fitted selectors or samplers, boolean masks of shape
         (n_samples,) or arrays of distinct indices, all about the same samples.
     n_samples : int, default=None
         Number of samples. Needed where all selections are indices and ``y`` is None.
@@ -73,6 +73,8 @@ def subset_overlap(*selections, n_samples=None, y=None):
         For fewer than two selections; for one that is empty, or neither a mask nor distinct
         indices below ``n_samples``; where numbers of samples differ or none is told. For a
         selector that is not fitted, it is a NotFittedError.
+    TypeError
+        For a Pipeline or a search.
 
     Notes
     -----
@@ -180,7 +182,13 @@ def _window(mean, variance):
 
 
 def _as_array(selection, name):
+    selection = getattr(selection, "selector_", selection)
     if hasattr(selection, "fit"):
+        if hasattr(selection, "steps") or hasattr(selection, "best_estimator_"):
+            raise TypeError(
+                f"{name} is a {type(selection).__name__}: pass the selector inside it, such "
+                "as pipeline[-1]."
+            )
         check_is_fitted(selection, "support_")
     array = np.asarray(getattr(selection, "support_", selection))
     if array.ndim != 1:

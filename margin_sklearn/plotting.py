@@ -98,7 +98,7 @@ class MarginCurveDisplay:
         # Margins of 0 are ties: not right.
         wrong = np.searchsorted(self.value, 0.0, side="right")
         share = self.fraction[wrong - 1] if wrong else 0.0
-        notes = [f"{100 * share:.2g} % wrong"]
+        notes = [f"{100 * share:.{2 if share < 0.995 else 3}g} % wrong"]
         if self.auc is not None:
             notes.insert(0, f"AUC = {self.auc:.3g}")
         label = ", ".join(notes) if name is None else f"{name} ({', '.join(notes)})"

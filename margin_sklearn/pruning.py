@@ -80,7 +80,6 @@ class TrainingWatch(Callback):
         self.sums_ = {}
         self.margins_ = dict(net.callbacks_)["separation"].margins_
 
-
     @staticmethod
     def _quarter(epochs):
         return min(epochs, max(5, math.ceil(epochs / 4)))
@@ -295,8 +294,8 @@ class Pruning(Callback):
 
     def _set_lr(self, net, lr):
         for group, old in zip(net.optimizer_.param_groups, self.lrs_, strict=True):
-            # Groups keep their proportions.
-            group["lr"] = lr * old / self.lrs_[0]
+            # Groups keep their proportions; a schedule may have come to 0.
+            group["lr"] = lr * old / self.lrs_[0] if self.lrs_[0] else lr
 
 
 def train_watched(classifier, X, y, sample_weight, aum=False):

@@ -115,7 +115,8 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         another class, as it does with wrong labels before it learns them by heart. They are
         trained on until separation all the same.
     prefit : bool, default=False
-        Whether ``estimator`` is fitted already: :meth:`fit` then only selects.
+        Whether ``estimator`` is fitted already: :meth:`fit` then only selects. A search clones
+        it; within one, wrap it in a :class:`~sklearn.frozen.FrozenEstimator`.
     on_unseparated : {"warn", "raise"}, default="warn"
         What to do where the network does not separate its samples: go on from where it is,
         with a :class:`NotSeparatedWarning`, or raise a RuntimeError.
@@ -136,7 +137,7 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     margins_ : ndarray of float of shape (n_samples,)
         Margins of ``estimator_``, in logits; NaN for samples of weight 0.
     ranking_ : ndarray of int of shape (n_samples,)
-        1 for the smallest margin, ``n_samples`` for the largest; equal ones by position.
+        1 for the smallest margin, and so on; equal ones by position, NaN last.
     suspects_ : ndarray of bool of shape (n_samples,)
         What ``noise_guard`` left out.
     separation_epoch_ : int or None
@@ -280,10 +281,11 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         validate_data(self, X, skip_check_array=True)
         y = validate_y(self, y)
         labels, index = np.unique(y, return_inverse=True)
-        n = n_to_select(self.n_samples_to_select, len(y))
+        part = _weighted(index, sample_weight)
+        n = n_to_select(self.n_samples_to_select, len(part))
         if self.stratify:
             # What cannot work is said before the training, not after it.
-            class_quotas(np.bincount(index), n, self.min_per_class)
+            class_quotas(np.bincount(part), n, self.min_per_class)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         rng = np.random.default_rng(seed)
 
@@ -299,8 +301,8 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 candidates=candidates,
             )
 
-        part = self._score if self.prefit else self._train
-        margins, rows, candidates = part(X, y, sample_weight, choose, rng)
+        work = self._score if self.prefit else self._train
+        margins, rows, candidates = work(X, y, sample_weight, choose, rng)
         chosen = rows[choose(margins, rows, candidates)]
         self.classes_ = getattr(self.estimator_, "classes_", labels)
         self._keep(chosen, margins, rows, candidates, labels, index)
@@ -330,7 +332,7 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         interrupted = classifier.net_.interrupted_
         if not classifier.separated_ and not interrupted:
             self._not_separated(np.mean(margins > 0), f"{classifier.n_iter_} epochs")
-        candidates = watch.aum_ > 0 if self.noise_guard else np.ones(len(rows), dtype=bool)
+        candidates = watch.aum_ >= 0 if self.noise_guard else np.ones(len(rows), dtype=bool)
         if not candidates.any():
             raise ValueError(
                 "noise_guard suspects every sample: the network got none of them right early "
@@ -365,18 +367,14 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "not know: choose one of them."
             )
         self.estimator_ = self.estimator
-        rows = np.arange(len(y))
-        if sample_weight is not None:
-            weight = column_or_1d(sample_weight)
-            check_consistent_length(y, weight)
-            rows = np.flatnonzero(weight)
+        rows = _weighted(np.arange(len(y)), sample_weight)
         margins = _margins(self.estimator, take_rows(X, rows), y[rows])
         share = np.mean(margins > 0)
         if share < self.separation:
             self._not_separated(share, "the fit it had")
-        last = (
-            self.estimator.steps[-1][1] if hasattr(self.estimator, "steps") else self.estimator
-        )
+        last = self.estimator
+        while hasattr(last, "steps"):
+            last = last.steps[-1][1]
         self.separation_epoch_ = getattr(last, "separation_epoch_", None)
         self.history_ = pd.DataFrame(columns=HISTORY, index=pd.RangeIndex(1, 1, name="epoch"))
         return margins, rows, np.ones(len(rows), dtype=bool)
@@ -589,6 +587,15 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def _fitted(self):
         check_is_fitted(self, "support_")
         return self.estimator_
+
+
+def _weighted(values, sample_weight):
+    """Those of the values whose sample has a weight other than 0."""
+    if sample_weight is None or isinstance(sample_weight, numbers.Number):
+        return values
+    weight = column_or_1d(sample_weight)
+    check_consistent_length(values, weight)
+    return values[weight != 0]
 
 
 def _margins(estimator, X, y):

@@ -167,6 +167,22 @@ def test_chance_with_labels_is_the_mean_of_stratified_random_selections(sizes, o
     assert abs(overlap.expected - mean) < 4 * error + 1e-12
 
 
+def test_chance_with_labels_equals_the_sum_over_the_whole_convolution():
+    counts, a, b = [2000] * 8 + [700, 3], [1000] * 8 + [10, 2], [900] * 8 + [400, 3]
+    y = np.repeat(np.arange(10), counts)
+    selections = (
+        np.concatenate([np.flatnonzero(y == c)[:k] for c, k in enumerate(numbers)])
+        for numbers in (a, b)
+    )
+    pmf = np.ones(1)
+    for numbers in zip(counts, a, b, strict=True):
+        pmf = np.convolve(pmf, hypergeom.pmf(np.arange(min(numbers[1:]) + 1), *numbers))
+    k = np.arange(len(pmf))
+    assert subset_overlap(*selections, y=y).expected == pytest.approx(
+        float(pmf @ (k / (sum(a) + sum(b) - k)) / pmf.sum()), rel=1e-12
+    )
+
+
 def test_chance_is_higher_for_selections_of_the_same_rare_class():
     y = np.repeat(["common", "rare"], [95, 5])
     rare, common = [95, 96, 97], [0, 1, 2]

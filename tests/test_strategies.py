@@ -526,6 +526,7 @@ def test_a_function_cannot_change_the_margins():
         ([-1, 0], r"array\(\[-1,  0\]\)"),
         ([0.0, 1.0], r"array\(\[0., 1.\]\)"),
         ([[0, 1]], r"array\(\[\[0, 1\]\]\)"),
+        ([[0], [1]], r"array\(\[\[0\]"),
         ([], r"array\(\[\]"),
         (2, r"array\(2\)"),
         (None, "None"),

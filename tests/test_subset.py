@@ -313,6 +313,16 @@ def test_learning_rate_schedulers_end_at_separation(digits):
     np.testing.assert_allclose(then, first[-1] / 5)
 
 
+def test_a_learning_rate_that_came_to_0(digits):
+    X, y = digits
+    scheduler = LRScheduler("LambdaLR", lr_lambda=lambda epoch: float(epoch < 20))
+    estimator = network(callbacks=[scheduler], max_epochs=22, lr=1e-3)
+    with pytest.warns(NotSeparatedWarning):
+        fitted = selector(estimator, separation=1.0).fit(X, np.where(X[:, 0] < 99, y, 0)[::-1])
+    assert (fitted.history_["lr"].iloc[-4:] == 0).all()
+    assert not fitted.history_["rolled_back"].any()
+
+
 # --- not separated ------------------------------------------------------------------
 
 
@@ -422,6 +432,8 @@ def test_samples_of_weight_0_have_no_part(digits):
     np.testing.assert_array_equal(np.isnan(fitted.margins_), weight == 0)
     assert (fitted.history_["n_samples"].iloc[0]) == 400
     assert fitted.ranking_[::3].min() == 401
+    # Nor do they count.
+    assert fitted.support_.sum() == 20
 
 
 def test_class_weights(digits):
