@@ -1,6 +1,6 @@
 """How much of a training comes after separation, and do margins then grow equal?
 
-    MARGIN_SKLEARN_DATA=... python benchmarks/after_separation.py [--seeds 0 1 2] [--csv FILE]
+    MARGIN_SKLEARN_DATA=... python benchmarks/after_separation.py [--seeds 0 1 2]
 
 First table: of an ordinary run (``MarginClassifier()`` behind a StandardScaler, at
 most 3,000 samples, 50 and 200 epochs) the share of epochs after the one that separates the
@@ -24,6 +24,7 @@ from skorch.callbacks import Callback
 from margin_sklearn import MarginClassifier, margins
 from margin_sklearn.datasets import load_dataset
 
+RESULTS = Path(__file__).parent / "results"
 ORDINARY = (
     "digits",
     "wine",
@@ -108,7 +109,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--csv", type=Path, default=None)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the CSV files")
     options = parser.parse_args()
     torch.set_num_threads(1)
     work = Parallel(n_jobs=options.jobs)
@@ -120,8 +121,11 @@ def main():
             for epochs in (50, 200)
         )
     )
+    table = (after.pivot_table("after", "data", "epochs") * 100).round(0).astype(int)
+    table.columns = [f"{epochs} epochs" for epochs in table.columns]
     print("Share of epochs after separation in an ordinary run, mean over seeds, in %")
-    print((after.pivot_table("after", "data", "epochs") * 100).round(0).to_string())
+    print(table.to_string())
+    table.to_csv(options.out / "after_separation_share.csv")
     parts = work(
         delayed(spread)(name, seed, *setting)
         for name in LONG
@@ -129,15 +133,16 @@ def main():
         for setting in product((True, False), (0.0, 5e-4))
     )
     long = pd.DataFrame([row for part in parts for row in part])
-    if options.csv:
-        long.to_csv(options.csv, index=False, float_format="%.5g")
-    table = long.groupby(["data", "batch norm", "weight decay", "epoch"])["variation"]
-    print("\nCoefficient of variation of the training margins, mean ± sd over seeds")
-    cells = table.agg(lambda values: f"{values.mean():.2f} ± {values.std():.2f}")
-    frame = cells.reset_index().pivot_table(
-        "variation", ["data", "batch norm", "weight decay"], "epoch", aggfunc="first"
+    table = long.pivot_table(
+        "variation",
+        ["data", "batch norm", "weight decay"],
+        "epoch",
+        aggfunc=lambda values: f"{values.mean():.2f} ± {values.std():.2f}",
     )
-    print(frame.to_string())
+    print("\nCoefficient of variation of the training margins, mean ± sd over seeds")
+    print(table.to_string())
+    print("separated:", f"{long.groupby(['data', 'seed'])['separated'].all().mean():.0%}")
+    table.to_csv(options.out / "after_separation_spread.csv")
 
 
 if __name__ == "__main__":

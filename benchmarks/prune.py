@@ -21,8 +21,10 @@ import pandas as pd
 import torch
 from prune_tables import each_task, noisy, summary, verdict
 from skorch.callbacks import Callback, LRScheduler
+from torch import nn
 
 from margin_sklearn import (
+    MLP,
     ConvNet,
     MarginClassifier,
     MarginSubsetSelector,
@@ -34,6 +36,14 @@ from margin_sklearn.pruning import train_watched
 RESULTS = Path(__file__).parent / "results"
 EPOCHS = 10
 SCRATCH_EPOCHS = 300
+
+
+def dense_convnet(input_shape, n_classes):
+    """ConvNet with a hidden dense layer: without it, it cannot separate 60,000 images."""
+    convolutions = ConvNet(input_shape, n_classes, channels=(16, 32)).features
+    n_features = 32 * (input_shape[0] // 4) * (input_shape[1] // 4)
+    dense = MLP((n_features,), n_classes, hidden_layer_sizes=(256,), dropout=0.0)
+    return nn.Sequential(convolutions, nn.Flatten(), *dense)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,8 @@ class Task:
         if self.network == "ConvNet":
             channels = (16, 32, 32) if self.data == "cifar10_12k" else (16, 32)
             network = {"module": ConvNet, "module__channels": channels}
+            if self.short:
+                network = {"module": dense_convnet}
         elif self.short:
             network["module__hidden_layer_sizes"] = (512, 512)
         decay = LRScheduler("ExponentialLR", gamma=self.decay)

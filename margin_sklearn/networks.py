@@ -39,8 +39,8 @@ _SUPPORTED = (
     "MarginClassifier; a fitted skorch net trained with CrossEntropyLoss, NLLLoss or "
     "BCEWithLogitsLoss; sklearn.neural_network.MLPClassifier; the linear classifiers "
     + ", ".join(model.__name__ for model in _LINEAR)
-    + "; and any of these as the last step of a Pipeline or inside a fitted search such as "
-    "GridSearchCV (best_estimator_)"
+    + "; and any of these as the last step of a Pipeline, inside a fitted search such as "
+    "GridSearchCV (best_estimator_) or a fitted MarginSubsetSelector (estimator_)"
 )
 
 

@@ -286,7 +286,11 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if self.stratify:
             # What cannot work is said before the training, not after it.
             class_quotas(np.bincount(part), n, self.min_per_class)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        seed = None
+        if self.random_state is not None:
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+        # Where None asks for it, from the operating system: NumPy's generator stays as it is.
+        seed = np.random.SeedSequence(seed).entropy
         rng = np.random.default_rng(seed)
 
         def choose(margins, rows, candidates):
