@@ -167,7 +167,7 @@ class ConvNet(nn.Module):
         self.output = nn.Linear(n_features, n_classes)
         if conv is nn.Conv2d:
             # The same numbers in another order in memory: about twice as fast on a CPU.
-            self.to(memory_format=torch.channels_last)
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x):
         x = torch.flatten(self.features(x), start_dim=2)
