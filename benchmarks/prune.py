@@ -144,6 +144,9 @@ ROWS = {
     "1 % smallest, twice the epochs": {"continue_epochs": 2 * EPOCHS},
     "1 % smallest, all scored": {"score_share": 1.0},
     "1 % smallest, chosen once": {"reselect_every": EPOCHS + 1},
+    "1 % smallest, not by class": {"stratify": False},
+    "1 % smallest, lr": {"continue_lr": "as before"},
+    "1 % smallest, batch norm not frozen": {"freeze_batch_norm": False},
     "1 % largest": {"strategy": "largest"},
     "1 % window": {"strategy": "window"},
     "1 % coverage": {"strategy": "coverage"},
@@ -303,7 +306,9 @@ def run(task, seed, done, save):
 def report(results):
     """Print the tables; write those of the guide."""
     order = [task.name for task in TASKS if task.name in set(results["task"])]
-    results = results.set_index("task").loc[order].reset_index()
+    names = [*ROWS, *GUARDED, *SCRATCH]
+    results["place"] = results["row"].map(names.index)
+    results = results.set_index("task").sort_values("place").loc[order].reset_index()
     wrong = results["task"].str.contains("noise")
     clean, noise = results[~wrong], results[wrong]
     tables = {"prune_verdict": verdict, "prune_rows": summary}
