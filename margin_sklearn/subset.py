@@ -172,7 +172,7 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     are right than were at the start of the second part, the epochs since the last choice are
     undone and the learning rate is halved; after more than five times, training ends. The
     last epoch is checked on all samples, so ``estimator_`` classifies no fewer of them right
-    than when it started to prune. ``history_`` records it.
+    than when it started to prune. ``suspects_`` do not count. ``history_`` records it.
 
     The optimizer goes on in the state that it has at separation. Callbacks of the estimator go
     on too, learning-rate schedulers excepted. Ctrl-C ends the part of training that is on, and
