@@ -1,5 +1,6 @@
 """Data and networks that several test modules use; torch in one thread, matplotlib unseen."""
 
+import hypothesis
 import matplotlib
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from margin_sklearn import ConvNet, MarginClassifier
 
 matplotlib.use("Agg")
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("no_deadline", deadline=None)
+hypothesis.settings.load_profile("no_deadline")
 
 
 @pytest.fixture(autouse=True)
