@@ -109,8 +109,8 @@ def to_tensor(X, device="cpu", dtype=torch.float32):
 def chunk_length(n_values, limit=2**20):
     """Rows to take at a time when a row has ``n_values`` numbers: 16 to 4096.
 
-    An eighth of what ``limit`` allows, if that is 128 or more: convolutions are twice as fast
-    where what they pass on stays in the cache.
+    An eighth of what ``limit`` allows, if that is 128 or more: convolutions are faster where
+    what they pass on stays in the cache.
     """
     n_values = max(1, n_values)
     return int(max(16, min(4096, limit // n_values, max(128, limit // 8 // n_values))))
