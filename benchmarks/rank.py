@@ -1,51 +1,73 @@
 """Which score of a fitted network ranks candidates by their test accuracy?
 
-    MARGIN_SKLEARN_DATA=... python benchmarks/rank.py [--quick] [fit] [score] [table]
+    MARGIN_SKLEARN_DATA=... python benchmarks/rank.py [--quick] [--copies] [STAGE ...]
 
 26 tasks (data sets, clean and noisy labels, unbalanced classes, coded categories; MLPs and
-ConvNets), 96 candidates each, three seeds (split, labels, candidates and training).
+ConvNets), 96 candidates each, three seeds (split, labels, candidates and training). With
+``--copies``: 24 tasks whose training rows are repeated, exactly or nearly (48 candidates), each
+network scored on all rows and on one row of each group of copies.
 
-``fit`` trains every candidate on all samples and on the folds of cross-validation, and keeps
-networks and accuracies in ``--cache``: some hours on two cores. ``score`` computes every
-score of the kept networks into a CSV, so that another score can be tried in minutes.
-``table`` prints, and draws, what the documentation shows. Each can be broken off: what was
-finished is not done again. ``--quick`` takes four of the tasks and one seed: ten minutes.
+Stages: ``fit`` trains every candidate on all samples and keeps the networks in ``--cache``;
+``validate`` trains it on the folds of cross-validation (most of the time: some hours on two
+cores); ``score`` computes every score of the kept networks into a CSV, so that another score can
+be tried in minutes; ``table`` prints, and draws, what the documentation shows. Each can be
+broken off: what was finished is not done again. ``--quick`` takes four of the tasks and one
+seed: ten minutes. ``--validation CSV`` takes the cross-validated accuracies of an earlier run
+for what is not validated.
 """
 
 import argparse
 import time
 from pathlib import Path
 
+import joblib
 import pandas as pd
 from joblib import Parallel, delayed
 from ranking.figures import draw
-from ranking.scores import SCORES, score_candidate
-from ranking.tables import by_hyperparameter, by_task, for_docs, summary, task_table
-from ranking.tasks import TASKS
-from ranking.zoo import candidates, fit_candidate
+from ranking.scores import COPY_SCORES, SCORES, score_candidate
+from ranking.tables import (
+    by_hyperparameter,
+    by_task,
+    copies_by_task,
+    for_docs,
+    summary,
+    task_table,
+)
+from ranking.tasks import COPY_TASKS, TASKS
+from ranking.zoo import candidates, fit_candidate, validate_candidate
 
 QUICK = ("digits-clean", "magic-uniform20", "satimage-uniform40", "breast_cancer-uniform20")
+QUICK_COPIES = ("satimage-uniform20-twice", "optdigits-uniform20-jitter0.05")
+STAGES = ("fit", "validate", "score", "table")
 RESULTS = Path(__file__).parent / "results"
 
 
-def fit(tasks, options):
-    """Train what is not in the cache."""
+def settings_of(task, seed):
+    """The candidates of a task: half as many where it is the copies that are looked at."""
+    every = candidates(task.kind, seed)
+    return every if task.copies is None else every[: len(every) // 2]
+
+
+def run(work, tasks, options, subfolder="."):
+    """``work`` (fit or validate a candidate) for what is not in the cache."""
     for seed in options.seeds:
         for task in tasks:
-            folder = options.cache / f"{task.name}-{seed}"
+            folder = options.cache / f"{task.name}-{seed}" / subfolder
             folder.mkdir(parents=True, exist_ok=True)
             start = time.perf_counter()
             data = task.load(seed)
             Parallel(n_jobs=options.jobs)(
-                delayed(fit_candidate)(task, settings, seed, data, folder / f"{i:03d}.joblib")
-                for i, settings in enumerate(candidates(task.kind, seed))
+                delayed(work)(task, settings, seed, data, folder / f"{i:03d}.joblib")
+                for i, settings in enumerate(settings_of(task, seed))
             )
-            print(f"{folder.name}: {time.perf_counter() - start:.0f} s", flush=True)
+            print(f"{folder}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
 def score(tasks, options):
     """Scores of every kept network; those of a finished task are kept, too."""
-    names = list(SCORES) if options.again == [] else options.again or []
+    scores = COPY_SCORES if options.copies else SCORES
+    names = list(scores) if options.again == [] else options.again or []
+    earlier = None if options.validation is None else pd.read_csv(options.validation)
     parts = []
     for seed in options.seeds:
         for task in tasks:
@@ -55,7 +77,7 @@ def score(tasks, options):
             if names or not done.exists():
                 data = task.load(seed)
                 start = time.perf_counter()
-                wanted = names if done.exists() else list(SCORES)
+                wanted = names if done.exists() else list(scores)
                 rows = Parallel(n_jobs=options.jobs)(
                     delayed(score_candidate)(file, task, seed, data, wanted) for file in files
                 )
@@ -66,10 +88,34 @@ def score(tasks, options):
                     scored = known.drop(columns=scored.columns, errors="ignore").join(scored)
                 scored.to_csv(done, index=False)
                 print(f"{folder.name}: {time.perf_counter() - start:.0f} s", flush=True)
-            parts.append(pd.read_csv(done))
+            parts.append(validated(pd.read_csv(done), folder, earlier))
     results = pd.concat(parts, ignore_index=True)
     options.results.parent.mkdir(parents=True, exist_ok=True)
     results.to_csv(options.results, index=False, float_format="%.6g")
+
+
+def validated(scored, folder, earlier):
+    """The scores of a task with its cross-validated accuracies, or those of an earlier run."""
+    files = sorted((folder / "validation").glob("*.joblib"))
+    if len(files) == len(scored):
+        rows = [{"candidate": int(file.stem)} | joblib.load(file) for file in files]
+    elif earlier is None:
+        return scored
+    else:
+        task, seed = scored["task"][0], scored["seed"][0]
+        found = earlier[(earlier["task"] == task) & (earlier["seed"] == seed)]
+        names = [name for name in ("cv5", "cv3", "holdout") if name in found]
+        names += [f"seconds_{name}" for name in names if f"seconds_{name}" in found]
+        both = scored.merge(found, on="candidate", suffixes=("", " then"))
+        moved = (both["test"] - both["test then"]).abs()
+        print(
+            f"{folder.name}: cross-validation of an earlier run; test accuracy differs from "
+            f"then for {(moved > 1e-5).sum()} of {len(both)}, by {moved.max():.3f} at most"
+        )
+        rows = found[["candidate", *names]]
+    rows = pd.DataFrame(rows)
+    known = [name for name in rows if name != "candidate"]
+    return scored.drop(columns=known, errors="ignore").merge(rows, on="candidate", how="left")
 
 
 def table(options):
@@ -117,35 +163,58 @@ def table(options):
     print(by_hyperparameter(results).round(2).to_string())
 
 
+def copies_table(options):
+    """Print what copies do to each score, from the CSV alone."""
+    frame, kinds = copies_by_task(pd.read_csv(options.results))
+    pd.set_option("display.width", 200, "display.max_columns", 30, "display.max_rows", 200)
+    print("\nEach kind of copies, means over data sets and seeds\n")
+    print(kinds.to_string(index=False))
+    kinds.to_csv(options.results.with_name(f"{options.results.stem}_kinds.csv"), index=False)
+    print("\nEach task, means over seeds\n")
+    print(frame.round(2).to_string(index=False))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("stages", nargs="*", default=["fit", "score", "table"])
+    parser.add_argument("stages", nargs="*", default=list(STAGES))
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--copies", action="store_true")
     parser.add_argument("--tasks", nargs="+", metavar="TASK")
     parser.add_argument("--seeds", nargs="+", type=int, default=None)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=Path(__file__).parent / "cache")
     parser.add_argument("--results", type=Path, default=None)
+    parser.add_argument("--validation", type=Path, default=None)
     parser.add_argument(
-        "--again", nargs="*", choices=list(SCORES), help="these scores anew, or all"
+        "--again",
+        nargs="*",
+        choices=[*SCORES, *COPY_SCORES],
+        help="these scores anew, or all",
     )
     options = parser.parse_args()
-    if unknown := set(options.stages) - {"fit", "score", "table"}:
-        parser.error(f"stages are fit, score and table, not {', '.join(unknown)}")
-    names = options.tasks or (QUICK if options.quick else [task.name for task in TASKS])
-    tasks = [task for task in TASKS if task.name in names]
+    if unknown := set(options.stages) - set(STAGES):
+        parser.error(f"stages are {', '.join(STAGES)}, not {', '.join(unknown)}")
+    every = COPY_TASKS if options.copies else TASKS
+    quick = QUICK_COPIES if options.copies else QUICK
+    names = options.tasks or (quick if options.quick else [task.name for task in every])
+    tasks = [task for task in every if task.name in names]
     if unknown := set(names) - {task.name for task in tasks}:
-        known = ", ".join(task.name for task in TASKS)
+        known = ", ".join(task.name for task in every)
         parser.error(f"unknown tasks {', '.join(unknown)}; known are {known}")
     options.seeds = options.seeds or ([0] if options.quick else [0, 1, 2])
     if options.results is None:
         whole = not options.quick and not options.tasks
-        options.results = RESULTS / "rank.csv" if whole else options.cache / "rank.csv"
+        name = "rank_copies.csv" if options.copies else "rank.csv"
+        options.results = (RESULTS if whole else options.cache) / name
     for stage in options.stages:
         if stage == "fit":
-            fit(tasks, options)
+            run(fit_candidate, tasks, options)
+        elif stage == "validate":
+            run(validate_candidate, tasks, options, "validation")
         elif stage == "score":
             score(tasks, options)
+        elif options.copies:
+            copies_table(options)
         else:
             table(options)
 

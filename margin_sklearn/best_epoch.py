@@ -34,14 +34,11 @@ class BestEpoch(Callback):
         index = X.y.cpu().numpy()
         # Seen as the network is trained on it: nothing to prepare, labels encoded.
         network = Network(net.module_, _same, _same, device=X.device)
-        points = pseudo_points(network, inputs, index, MAX_SAMPLES, n_draws=N_DRAWS)
-        weight = X.weight
-        if weight is not None:
-            weight = weight.cpu().numpy()[points.neighborhood.anchors]
-            weight = weight.repeat(points.neighborhood.steps.shape[1])
+        points = pseudo_points(network, inputs, index, MAX_SAMPLES).thinned(N_DRAWS)
+        weight = None if X.weight is None else X.weight.cpu().numpy()
         scale = check_scale(DEFAULT["scale"])
-        self.scored_: tuple = (network, inputs, index, scale, points)
-        self.weight_ = weight
+        self.scored_: tuple = (network, inputs, scale, points)
+        self.weight_ = points.weights(weight)
         self.best_, self.score_ = None, -float("inf")
 
     def on_epoch_end(self, net, **kwargs):
@@ -49,7 +46,7 @@ class BestEpoch(Callback):
         unit = self.scored_[-1].neighborhood.distance
         score = margin_auc(
             margins.ravel(),
-            self.weight_,
+            self.weight_.repeat(margins.shape[1]),
             floor=DEFAULT["floor"] * unit,
             ceiling=DEFAULT["ceiling"] * unit,
         )

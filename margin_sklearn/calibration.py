@@ -24,19 +24,21 @@ N_HALVINGS = 6
 MAX_DISTANCES = 2**16
 
 
-def calibrated_length(X, y, steps):
+def calibrated_length(X, shares, steps):
     r"""Factor on the steps at which kernel classifiers show their leave-one-out accuracy.
 
     With ``f`` a kernel ridge classifier fitted on ``X`` and ``y``, sought is the factor
     :math:`\kappa` in [0.3, 1] at which the mean over nine such classifiers (three kernel
     widths, three ridges) of the accuracy at :math:`x_i + \kappa u_{ir}`, with the labels
-    :math:`y_i`, equals the mean of their leave-one-out accuracies.
+    :math:`y_i`, equals the mean of their leave-one-out accuracies. No row may be a copy of
+    another one: what is left out would still be there.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-    y : ndarray of int of shape (n_samples,)
-        Class indices.
+    shares : ndarray of shape (n_samples, n_classes)
+        Labels, as the share of each class among those given to a sample; accuracy is the
+        share that a prediction meets.
     steps : ndarray of shape (n_samples, n_draws, n_features)
 
     Returns
@@ -47,22 +49,23 @@ def calibrated_length(X, y, steps):
     """
     X = X.astype(np.float64)
     n, n_draws, _ = steps.shape
-    classes, y = np.unique(y, return_inverse=True)
-    if n < 3 or len(classes) < 2:
+    shares = shares[:, shares.any(axis=0)]
+    n_classes = shares.shape[1]
+    if n < 3 or n_classes < 2:
         return LONGEST
     between = pairwise_distances(X, metric="sqeuclidean")
     median = np.median(between[np.triu_indices(n, 1)])
     if median == 0:
         median = between.mean()
-    targets = np.eye(len(classes))[y]
-    targets -= targets.mean(axis=0)
+    targets = shares - shares.mean(axis=0)
+    everything = np.arange(n)
     known, references = [], []
     for concentration in CONCENTRATIONS:
         kernel = np.exp(-concentration / median * between)
         coefficients = []
         for ridge in RIDGES:
             outputs, coefficient = leave_one_out(kernel, targets, ridge)
-            known.append((outputs.argmax(axis=1) == y).mean())
+            known.append(shares[everything, outputs.argmax(axis=1)].mean())
             coefficients.append(coefficient)
         references.append((concentration, np.concatenate(coefficients, axis=1)))
     flat = steps.reshape(n * n_draws, -1).astype(np.float64)
@@ -70,11 +73,11 @@ def calibrated_length(X, y, steps):
     slope = -2 * flat @ X.T
     slope += 2 * np.einsum("ij,ij->i", flat, np.repeat(X, n_draws, axis=0))[:, None]
     curvature = np.einsum("ij,ij->i", flat, flat)[:, None]
-    labels = np.repeat(y, n_draws)
+    labels = np.repeat(shares, n_draws, axis=0)
 
     def excess(length):
         """Mean accuracy at the ends of steps so long, less that of leave-one-out."""
-        n_right = 0
+        n_right = 0.0
         block = max(1, MAX_DISTANCES // (n_draws * n))
         for first in range(0, n, block):
             ends = slice(first * n_draws, (first + block) * n_draws)
@@ -82,8 +85,9 @@ def calibrated_length(X, y, steps):
             distances += np.repeat(between[first : first + block], n_draws, axis=0)
             for concentration, coefficients in references:
                 outputs = np.exp(-concentration / median * distances) @ coefficients
-                outputs = outputs.reshape(len(distances), len(RIDGES), len(classes))
-                n_right += (outputs.argmax(axis=2) == labels[ends, None]).sum()
+                outputs = outputs.reshape(len(distances), len(RIDGES), n_classes)
+                found = outputs.argmax(axis=2)
+                n_right += np.take_along_axis(labels[ends], found, axis=1).sum()
         return n_right / (len(labels) * len(known)) - np.mean(known)
 
     if excess(LONGEST) >= 0:

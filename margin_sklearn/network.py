@@ -15,6 +15,10 @@ __all__ = ["Network"]
 CPU = torch.device("cpu")
 
 
+def _as_it_is(X):
+    return X
+
+
 @dataclass(frozen=True)
 class Network:
     """A fitted estimator as a torch module from inputs to logits.
@@ -25,13 +29,17 @@ class Network:
         Inputs of shape (n, ...) to logits of shape (n, n_classes), or (n, 1) with the logit
         of class 1 against class 0.
     prepare : callable
-        Rows of the user's ``X`` to numbers as the module sees them: array or sparse matrix.
+        Rows of the transformed ``X`` to numbers as the module sees them: array or sparse
+        matrix. Row by row: it may be given them in pieces.
     encode : callable
         Labels to class indices; raises a ValueError for labels never seen in fitting.
     dtype : torch.dtype
     device : torch.device
     n_threads : int or None
         CPU threads to compute with; None leaves torch's setting.
+    transform : callable
+        The user's ``X``, all of it, to what ``prepare`` takes rows of: the transformers of a
+        Pipeline, whose result for a row may depend on the others.
     """
 
     module: nn.Module
@@ -40,9 +48,10 @@ class Network:
     dtype: torch.dtype = torch.float32
     device: torch.device = CPU
     n_threads: int | None = None
+    transform: Callable = _as_it_is
 
     def inputs(self, rows):
-        """Rows of the user's ``X`` as a tensor that the module takes."""
+        """Rows of the transformed ``X`` as a tensor that the module takes."""
         return to_tensor(self.prepare(rows), self.device, self.dtype)
 
     def logits(self, x):

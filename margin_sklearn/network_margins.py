@@ -5,7 +5,7 @@ import torch
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from .batches import chunk_length, take_rows
-from .pseudopoints import distance_unit, label_trust, pseudo_points
+from .pseudopoints import distance_unit, pseudo_points
 from .scales import SAMPLE_SIZES, check_scale
 
 __all__ = [
@@ -53,35 +53,35 @@ def margin_distribution(
 
     Returns
     -------
-    margins : ndarray of float64 of shape (n_margins,)
-        One a sample or, with ``at="neighborhood"``, several a sample, next to each other.
-    weight : ndarray of shape (n_margins,) or None
+    margins : ndarray of float64 of shape (n_cases, n_points)
+        One point a sample or, with ``at="neighborhood"``, several for each sample, where
+        copies of one row with one label are one.
+    weight : ndarray of shape (n_cases,) or None
     floor, ceiling : float or None
         In the units of the margins.
     """
     scaled = check_scale(scale)
     if at == "neighborhood":
         points = pseudo_points(network, X, index, max_samples, random_state)
-        anchors, unit = points.neighborhood.anchors, points.neighborhood.distance
-        values = margins_around(network, X, index, scaled, points)
-        weight = np.ones(len(anchors)) if weight is None else weight[anchors]
+        unit = points.neighborhood.distance
+        values = margins_around(network, X, scaled, points)
+        weight = points.weights(weight)
         if noise_weight:
-            weight = weight * label_trust(points, index)
-        weight = np.repeat(weight, values.shape[1])
+            weight = weight * points.trust
     else:
         unit = 1.0
         if scale == "distance" and (floor is not None or ceiling is not None):
-            unit = distance_unit(network, X, random_state)
+            unit = distance_unit(network, X)
         if max_samples is not None and len(index) > max_samples:
             random = check_random_state(random_state)
             chosen = np.sort(random.choice(len(index), int(max_samples), replace=False))
             X, index = take_rows(X, chosen), index[chosen]
             weight = None if weight is None else weight[chosen]
-        values = margins_at(network, X, index, scaled)
+        values = margins_at(network, X, index, scaled)[:, None]
     # A distance means something only beside those between the samples.
     unit = unit if scale == "distance" else 1.0
     return (
-        values.ravel(),
+        values,
         weight,
         None if floor is None else floor * unit,
         None if ceiling is None else ceiling * unit,
@@ -111,37 +111,40 @@ def margins_at(network, X, index, scale):
             rows = slice(start, start + step)
             x = network.inputs(take_rows(X, rows))
             result[rows] = scaled(x, x.new_tensor(index[rows], dtype=int)).cpu().numpy()
-    _refuse_nan(np.isnan(result), np.arange(len(index)))
+    _refuse_nan(network, X, np.isnan(result), np.arange(len(index)))
     return result
 
 
-def margins_around(network, X, index, scale, points):
+def margins_around(network, X, scale, points):
     """Scaled margins at the pseudo-points around the samples, with the samples' labels.
 
     Parameters
     ----------
-    network, X, index, scale
+    network, X, scale
         As for :func:`margins_at`.
     points : PseudoPoints
 
     Returns
     -------
-    margins : ndarray of float64 of shape (n_anchors, n_draws)
+    margins : ndarray of float64 of shape (n_cases, n_steps)
     """
-    anchors, steps = points.neighborhood.anchors, points.neighborhood.steps
-    n_draws = steps.shape[1]
-    result = np.empty((len(anchors), n_draws))
+    hood = points.neighborhood
+    n_steps = hood.steps.shape[1]
+    length = points.length * hood.distance
+    result = np.empty((len(points.label), n_steps))
     with network.evaluating():
-        scaled, step = _start(network, X, index, scale)
-        step = max(1, step // n_draws)
-        for start in range(0, len(anchors), step):
-            rows = slice(start, start + step)
-            x = network.inputs(take_rows(X, anchors[rows]))
-            moves = torch.from_numpy(steps[rows]).to(x).reshape(len(x), n_draws, *x.shape[1:])
-            around = (x[:, None] + points.length * moves).flatten(0, 1)
-            y = x.new_tensor(index[anchors[rows]], dtype=int).repeat_interleave(n_draws)
-            result[rows] = scaled(around, y).cpu().numpy().reshape(-1, n_draws)
-    _refuse_nan(np.isnan(result).any(axis=1), anchors)
+        scaled, step = _start(network, X, points.label, scale)
+        step = max(1, step // n_steps)
+        for start in range(0, len(result), step):
+            cases = slice(start, start + step)
+            anchors = points.anchor[cases]
+            x = network.inputs(take_rows(X, hood.anchors[anchors]))
+            moves = torch.from_numpy(hood.steps[anchors]).to(x)
+            moves = moves.reshape(len(x), n_steps, *x.shape[1:])
+            around = (x[:, None] + length * moves).flatten(0, 1)
+            y = x.new_tensor(points.label[cases], dtype=int).repeat_interleave(n_steps)
+            result[cases] = scaled(around, y).cpu().numpy().reshape(-1, n_steps)
+    _refuse_nan(network, X, np.isnan(result).any(axis=1), hood.anchors[points.anchor])
     return result
 
 
@@ -163,12 +166,22 @@ def _start(network, X, index, scale):
     return scale(network, sample), chunk_length(example.numel(), limit=2**18)
 
 
-def _refuse_nan(bad, positions):
-    if bad.any():
-        raise ValueError(
-            f"The network gives NaN for sample {positions[bad.argmax()]}: its weights are "
-            "not finite (a fit that diverged?), or its logits are infinite there."
+def _refuse_nan(network, X, bad, positions):
+    """Say what is not a number: the weights, the inputs' size, or the network's doing."""
+    if not bad.any():
+        return
+    position = positions[bad.argmax()]
+    x = network.inputs(take_rows(X, [position]))
+    if not all(torch.isfinite(value).all() for value in network.module.state_dict().values()):
+        reason = "its weights are not finite, as after a fit that diverged"
+    elif x.abs().max() > 1e6:
+        reason = (
+            f"its input there is as large as {x.abs().max().item():.3g}, which may leave the "
+            "range of its numbers: scale the columns, for instance with StandardScaler"
         )
+    else:
+        reason = "its logits or their gradient are infinite or NaN there"
+    raise ValueError(f"The network gives NaN for sample {position}: {reason}.")
 
 
 def check_samples(network, X, y):
@@ -183,7 +196,8 @@ def check_samples(network, X, y):
     Returns
     -------
     X : array, DataFrame, sparse CSR matrix or tensor
-        With rows to slice; its values are not looked at.
+        With rows to slice, as the transformers of a Pipeline make them of all rows at once;
+        otherwise its values are not looked at.
     index : ndarray of int of shape (n_samples,)
         Class indices.
 
@@ -204,4 +218,7 @@ def check_samples(network, X, y):
         X = X.tocsr()
     y = column_or_1d(y)
     index = network.encode(y)
+    X = network.transform(X)
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
     return X, index

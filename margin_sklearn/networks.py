@@ -1,6 +1,9 @@
 """How any supported estimator is seen as one thing: inputs → logits."""
 
+from dataclasses import replace
+
 import numpy as np
+import scipy.sparse
 import skorch
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -13,6 +16,7 @@ from sklearn.linear_model import (
     RidgeClassifierCV,
     SGDClassifier,
 )
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
@@ -84,6 +88,11 @@ def as_network(estimator):
     if isinstance(estimator, _LINEAR):
         check_is_fitted(estimator)
         return _from_sklearn(estimator, _linear_module(estimator))
+    if isinstance(estimator, FixedThresholdClassifier | TunedThresholdClassifierCV):
+        raise TypeError(
+            f"{type(estimator).__name__} predicts by a threshold of its own, which the margins "
+            "of the network inside do not know: pass its estimator_."
+        )
     unfitted_search = hasattr(estimator, "refit") and hasattr(estimator, "fit")
     raise TypeError(
         f"Margins cannot be taken from {type(estimator).__name__}"
@@ -107,19 +116,12 @@ def _from_pipeline(pipeline):
         if step is not None and step != "passthrough" and hasattr(step, "transform")
     ]
 
-    def prepare(rows):
+    def transform(X):
         for transformer in transformers:
-            rows = transformer.transform(rows)
-        return network.prepare(rows)
+            X = transformer.transform(X)
+        return network.transform(X)
 
-    return Network(
-        network.module,
-        prepare,
-        network.encode,
-        network.dtype,
-        network.device,
-        network.n_threads,
-    )
+    return replace(network, transform=transform)
 
 
 def _from_margin_classifier(estimator):
@@ -149,7 +151,10 @@ def _from_sklearn(estimator, module):
 
 
 def _linear_module(estimator):
-    coef = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64))
+    coef = estimator.coef_
+    # After sparsify().
+    coef = coef.toarray() if scipy.sparse.issparse(coef) else coef
+    coef = np.atleast_2d(np.asarray(coef, dtype=np.float64))
     n_outputs = 1 if len(estimator.classes_) == 2 else len(estimator.classes_)
     if coef.shape[0] != n_outputs:
         raise TypeError(

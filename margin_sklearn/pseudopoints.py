@@ -3,35 +3,38 @@
 import threading
 import warnings
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import joblib
 import numpy as np
+import scipy.sparse
 from sklearn.utils import check_random_state
 
-from .batches import chunk_length, take_rows
 from .calibration import calibrated_length
+from .distinct_rows import distinct_rows, evenly
 from .exceptions import LocalityWarning
-from .neighborhood import Neighborhood, local_neighborhood, neighbor_distance
+from .neighborhood import Neighborhood, local_neighborhood
+from .neighbors import nearest_neighbors
+from .prepared_rows import PreparedRows
 
 __all__ = ["PseudoPoints", "distance_unit", "label_trust", "pseudo_points"]
 
-# Steps from each anchor: two from many anchors rank networks better than many from few, but
-# there should be so many in all.
+# Steps from each anchor: one for each of its neighbors, but from many anchors two are enough.
 N_DRAWS, MOST_DRAWS, N_POINTS = 2, 8, 4000
 # Samples, and steps from each, by which the length of the steps is settled.
 N_CALIBRATION = 600
 N_CALIBRATION_DRAWS = 3
-# Anchors by which δ is taken where no steps are needed: enough for a median.
-N_ANCHORS = 1000
-# Prepared data of up to so many numbers are kept while they are looked at; more stream.
-WHOLE = 2**22
+# Samples by which δ is taken where no steps are needed.
+N_ANCHORS = 2000
 # Numbers in the steps at most (256 MB); for very wide inputs there are fewer anchors.
 MAX_STEPS = 2**26
-# Samples, at most, whose mean is taken for the origin.
-N_ORIGIN = 1000
 # δ beyond this share of the median distance between samples: near and far are the same.
 NO_LOCALITY = 0.7
+# Share of copies from which on it is said what they are taken for.
+COPIES_TOLD = 0.05
+# A sample is reconstructed from three others at least; from fewer than FEW samples the score's
+# standard error is a tenth or more.
+FEWEST, FEW = 4, 20
 CACHE_BYTES = 2**28
 
 _cache: OrderedDict = OrderedDict()
@@ -42,23 +45,52 @@ _cache_lock = threading.RLock()
 class PseudoPoints:
     """Points around some of the samples, in the space where the network sees them.
 
+    Copies of one row are one anchor, and a *case* is an anchor with one of its labels: of
+    samples without copies each is one case.
+
     Attributes
     ----------
     neighborhood : Neighborhood
+        In units of the inputs.
     length : float
         Factor on its steps, from :func:`~margin_sklearn.calibration.calibrated_length`.
+    anchor : ndarray of int of shape (n_cases,)
+        Index of each case's anchor.
+    label : ndarray of int of shape (n_cases,)
+        Class index of each case.
+    case : ndarray of int of shape (n_samples,)
+        The case that each sample belongs to; -1 for samples around which there are no points.
+    trust : ndarray of shape (n_cases,)
+        What :func:`label_trust` gives.
     """
 
     neighborhood: Neighborhood
     length: float
+    anchor: np.ndarray
+    label: np.ndarray
+    case: np.ndarray
+    trust: np.ndarray
+
+    def weights(self, sample_weight=None):
+        """Weight of each case: the sum of its samples' weights, or their number."""
+        known = self.case >= 0
+        of = None if sample_weight is None else sample_weight[known]
+        return np.bincount(self.case[known], weights=of, minlength=len(self.label)) * 1.0
+
+    def thinned(self, n_steps):
+        """The same with at most ``n_steps`` steps from each anchor."""
+        hood = self.neighborhood
+        steps = hood.steps[:, evenly(hood.steps.shape[1], n_steps)]
+        return replace(self, neighborhood=replace(hood, steps=steps))
 
 
-def pseudo_points(network, X, y, max_samples, random_state=0, n_draws=None):
-    """Pseudo-points around at most ``max_samples`` of the samples, chosen at random.
+def pseudo_points(network, X, y, max_samples, random_state=0):
+    """Pseudo-points around the samples, or around ``max_samples`` that are chosen at random.
 
-    They depend on the inputs as the network sees them, on the labels and on the random state
-    alone, and the latest are kept in memory: all candidates of a search with the same inputs
-    share them, in each of its processes.
+    They depend on the inputs as the network sees them, on the labels and, where there are more
+    than ``max_samples``, on the random state alone; not on the order of the samples. The
+    latest are kept in memory: all candidates of a search with the same inputs share them, in
+    each of its processes.
 
     Parameters
     ----------
@@ -67,96 +99,163 @@ def pseudo_points(network, X, y, max_samples, random_state=0, n_draws=None):
     y : ndarray of int of shape (n_samples,)
         Class indices.
     max_samples : int or None
+        Copies of one row count as one.
     random_state : int or RandomState instance, default=0
-    n_draws : int, default=None
-        Points around each sample; None takes 2 or, for fewer than 2,000 samples, up to 8.
 
     Returns
     -------
     points : PseudoPoints
 
+    Raises
+    ------
+    ValueError
+        If fewer than four samples differ.
+
     Warns
     -----
     LocalityWarning
-        If nearest neighbors are about as far from each other as any two samples.
+        If nearest neighbors are about as far from each other as any two samples, if there are
+        fewer than 20 different samples, or, once for a data set, if 5 % of the samples or more
+        are copies.
     """
     seed = int(check_random_state(random_state).randint(2**31 - 1))
-    rows, width = prepared_rows(network, X)
-    key = (_content(rows, X.shape[0], width), joblib.hash(y), max_samples, seed, n_draws)
-    with _cache_lock:
-        points = _cache.pop(key, None)
-        if points is None:
-            points = _make(rows, width, y, max_samples, seed, n_draws)
-        _cache[key] = points
-        size = sum(kept.neighborhood.steps.nbytes for kept in _cache.values())
-        while size > CACHE_BYTES and len(_cache) > 1:
-            size -= _cache.popitem(last=False)[1].neighborhood.steps.nbytes
-    near, apart = points.neighborhood.distance, points.neighborhood.spread
-    if near > NO_LOCALITY * apart > 0:
+    prepared = PreparedRows(network, X)
+    key = (joblib.hash(prepared.keys), joblib.hash(y), max_samples, seed)
+    points = _cached(key, lambda: _make(prepared, y, max_samples, seed))
+    hood = points.neighborhood
+    if hood.distance > NO_LOCALITY * hood.spread > 0:
         warnings.warn(
-            f"The nearest neighbor of a sample is {near:.3g} away, any other sample "
-            f"{apart:.3g} (medians): the inputs have no near and far, as rows of many "
+            f"The nearest neighbor of a sample is {hood.distance:.3g} away, any other sample "
+            f"{hood.spread:.3g} (medians): the inputs have no near and far, as rows of many "
             "indicator columns have none, and margins in neighborhoods mean little. Choose by "
             "cross-validation here (cv=5 with scoring='accuracy').",
+            LocalityWarning,
+            stacklevel=6,
+        )
+    if len(hood.anchors) < FEW and (max_samples is None or max_samples >= FEW):
+        warnings.warn(
+            f"The score rests on {len(hood.anchors)} different samples: its standard error may "
+            "be a tenth or more, so that it hardly tells networks apart. Give more samples.",
             LocalityWarning,
             stacklevel=6,
         )
     return points
 
 
-def _make(rows, width, y, max_samples, seed, n_draws):
-    random = np.random.RandomState(seed)
-    n = len(y)
-    most = max(1, MAX_STEPS // ((n_draws or N_DRAWS) * width))
+def _make(prepared, y, max_samples, seed):
+    distinct = distinct_rows(prepared)
+    n, width = len(distinct), prepared.width
+    if n < FEWEST:
+        raise ValueError(
+            f"{n} different samples among {prepared.n}: they have no neighborhood, no distance "
+            f"to measure by, which takes at least {FEWEST}. Give more samples; or score with "
+            "at='samples', floor=None and ceiling=None, or fit with restore_best=None."
+        )
+    _tell_copies(distinct, prepared.n)
+    most = max(1, MAX_STEPS // (N_DRAWS * width))
     n_anchors = min(n, most, n if max_samples is None else max_samples)
-    anchors = _choose(random, n, n_anchors)
-    if n_draws is None:
-        within = MAX_STEPS // (n_anchors * width)
-        n_draws = max(N_DRAWS, min(MOST_DRAWS, -(-N_POINTS // n_anchors), within))
-    hood = local_neighborhood(rows, n, anchors, n_draws, random_state=random)
+    anchors = np.arange(n)
+    if n_anchors < n:
+        random = np.random.RandomState(seed)
+        anchors = np.sort(random.choice(n, n_anchors, replace=False))
+    n_steps = min(MOST_DRAWS, N_POINTS // n_anchors, MAX_STEPS // (n_anchors * width))
+    hood = local_neighborhood(distinct.rows, n, anchors, max(N_DRAWS, n_steps))
     # The kernel classifiers learn few samples: steps between those, not between all.
-    some = _choose(random, n, min(n, most, N_CALIBRATION))
-    sample = rows(some)
-    sample = np.asarray(sample.toarray() if hasattr(sample, "toarray") else sample)
-    try:
-        steps = local_neighborhood(
-            sample.__getitem__,
-            len(some),
-            np.arange(len(some)),
-            N_CALIBRATION_DRAWS,
-            random_state=random,
-        ).steps
-    except ValueError:
-        # A few different samples among very many copies, and none here.
-        return PseudoPoints(hood, 1.0)
-    return PseudoPoints(hood, calibrated_length(sample, y[some], steps))
+    some = evenly(n, min(most, N_CALIBRATION))
+    sample = distinct.rows(some)
+    sample = np.asarray(sample.toarray() if scipy.sparse.issparse(sample) else sample)
+    length = 1.0
+    counts = _label_counts(distinct.group, y, n)
+    if len(some) >= FEWEST:
+        among = local_neighborhood(
+            sample.__getitem__, len(some), np.arange(len(some)), N_CALIBRATION_DRAWS
+        )
+        shares = counts[some].toarray()
+        shares = shares / shares.sum(axis=1, keepdims=True)
+        length = calibrated_length(sample, shares, among.steps * np.float32(among.distance))
+    number = np.full(n, -1)
+    number[anchors] = np.arange(n_anchors)
+    of_sample = np.where(distinct.group >= 0, number[distinct.group], -1)
+    scored = np.flatnonzero(of_sample >= 0)
+    n_classes = counts.shape[1]
+    pairs, case = np.unique(of_sample[scored] * n_classes + y[scored], return_inverse=True)
+    cases = np.full(prepared.n, -1)
+    cases[scored] = case
+    anchor, label = np.divmod(pairs, n_classes)
+    return PseudoPoints(
+        Neighborhood(
+            distinct.first[hood.anchors],
+            hood.steps,
+            hood.distance * prepared.unit,
+            hood.spread * prepared.unit,
+            distinct.first[hood.neighbors],
+        ),
+        length,
+        anchor,
+        label,
+        cases,
+        label_trust(counts, hood.neighbors, anchor, label),
+    )
 
 
-def distance_unit(network, X, random_state=0):
+def _label_counts(group, y, n_groups):
+    known = group >= 0
+    return scipy.sparse.coo_array(
+        (np.ones(np.count_nonzero(known)), (group[known], y[known])),
+        shape=(n_groups, int(y.max()) + 1),
+    ).tocsr()
+
+
+def _tell_copies(distinct, n_samples):
+    share = (distinct.n_exact + distinct.n_near) / n_samples
+    if share >= COPIES_TOLD:
+        warnings.warn(
+            f"{share:.0%} of the {n_samples} samples are copies of others "
+            f"({distinct.n_exact} exact, {distinct.n_near} near). The score takes each group "
+            "of copies for one sample that weighs as many: its neighbors are other groups, "
+            "and all its labels count. Cross-validation needs the groups kept together "
+            "(GroupKFold).",
+            LocalityWarning,
+            stacklevel=8,
+        )
+
+
+def distance_unit(network, X):
     """δ: the median distance of a sample to its nearest neighbor where the network sees it.
 
     Parameters
     ----------
     network : Network
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
-    random_state : int or RandomState instance, default=0
-        Chooses the 1,000 samples it is taken over, where there are more.
+        Copies count as one. Of more than 2,000 different samples, so many are taken.
 
     Returns
     -------
     distance : float
+
+    Raises
+    ------
+    ValueError
+        If no two samples differ.
     """
-    n = X.shape[0]
-    index = _choose(check_random_state(random_state), n, min(n, N_ANCHORS))
-    rows, width = prepared_rows(network, X)
-    # Anchors times chunk: the distances held at a time.
-    step = min(1024, chunk_length(width))
-    chunks = ((start, rows(slice(start, start + step))) for start in range(0, n, step))
-    return neighbor_distance(rows(index), index, chunks)
+    prepared = PreparedRows(network, X)
+
+    def make():
+        distinct = distinct_rows(prepared)
+        n = len(distinct)
+        if n < 2:
+            raise ValueError(
+                f"No two different samples among {prepared.n}: there is no distance to measure "
+                "by. Give more samples, or score with floor=None and ceiling=None."
+            )
+        distance, _ = nearest_neighbors(distinct.rows, n, evenly(n, N_ANCHORS), 1)
+        return float(np.median(distance)) * prepared.unit
+
+    return _cached((joblib.hash(prepared.keys), "unit"), make)
 
 
-def label_trust(points, y):
-    r"""Probability of each anchor's label not to be random, by the labels of its neighbors.
+def label_trust(counts, neighbors, anchor, label):
+    r"""Probability of each case's label not to be random, by the labels of its neighbors.
 
     With :math:`q_i(y)` the share of label :math:`y` among the neighbors of sample :math:`i`
     (one count more, shared by the :math:`C` classes) and :math:`\hat\varepsilon` the mean of
@@ -170,65 +269,54 @@ def label_trust(points, y):
 
     Parameters
     ----------
-    points : PseudoPoints
-    y : ndarray of int of shape (n_samples,)
-        Class indices of all samples.
+    counts : sparse array of shape (n_rows, n_classes)
+        How often each row has each label.
+    neighbors : ndarray of int of shape (n_anchors, n_neighbors)
+        Rows next to each anchor.
+    anchor, label : ndarray of int of shape (n_cases,)
 
     Returns
     -------
-    trust : ndarray of shape (n_anchors,)
+    trust : ndarray of shape (n_cases,)
         In [0, 1].
+
+    Examples
+    --------
+    Two neighbors of the same label, two of another:
+
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from margin_sklearn.pseudopoints import label_trust
+    >>> counts = csr_array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1]])
+    >>> neighbors = np.array([[1, 2], [3, 4]])
+    >>> label_trust(counts, neighbors, np.array([0, 1]), np.array([0, 0])).round(2)
+    array([0.83, 0.17])
     """
-    hood = points.neighborhood
-    n_classes = max(2, len(np.unique(y)))
-    known = hood.neighbors >= 0
-    same = (y[hood.neighbors] == y[hood.anchors][:, None]) & known
-    share = (same.sum(axis=1) + 1 / n_classes) / (known.sum(axis=1) + 1)
+    n_classes = max(2, int((counts.sum(axis=0) > 0).sum()))
+    rows = scipy.sparse.csr_array(counts / counts.sum(axis=1)[:, None])
+    same = np.zeros(len(label))
+    for rank in range(neighbors.shape[1]):
+        same += np.asarray(rows[neighbors[anchor, rank]][np.arange(len(label)), label]).ravel()
+    share = (same + 1 / n_classes) / (neighbors.shape[1] + 1)
     noise = np.mean(1 - share)
     kept = (1 - noise) * share
     return kept / (kept + noise / n_classes)
 
 
-def prepared_rows(network, X):
-    """Function from positions to rows as the network sees them, flat; and their width.
-
-    Dense rows are floating, and relative to the mean of some of them: differences between
-    samples far from the origin would drown in the rounding of their squares.
-    """
-    n = X.shape[0]
-
-    def flat(index):
-        part = network.prepare(take_rows(X, index))
-        if not hasattr(part, "tocsr"):
-            part = np.asarray(part).reshape(len(part), -1)
-        return part if part.dtype in (np.float32, np.float64) else part.astype(np.float64)
-
-    first = flat(slice(0, 1))
-    width, sparse = first.shape[1], hasattr(first, "tocsr")
-    origin = 0
-    if not sparse:
-        size = min(n, N_ORIGIN, chunk_length(width))
-        origin = flat(np.linspace(0, n - 1, size).astype(int)).mean(axis=0)
-
-    def rows(index):
-        return flat(index) if sparse else flat(index) - origin
-
-    if n * width > WHOLE:
-        return rows, width
-    whole = rows(slice(0, n))
-    if sparse:
-        whole = whole.tocsr()
-    return whole.__getitem__, width
+def _cached(key, make):
+    """What ``make`` made for this key, the latest kept up to 256 MB."""
+    with _cache_lock:
+        value = _cache.pop(key, None)
+        if value is None:
+            value = make()
+        _cache[key] = value
+        size = sum(map(_n_bytes, _cache.values()))
+        while size > CACHE_BYTES and len(_cache) > 1:
+            size -= _n_bytes(_cache.popitem(last=False)[1])
+    return value
 
 
-def _content(rows, n, width):
-    step = chunk_length(width)
-    return joblib.hash(
-        [joblib.hash(rows(slice(start, start + step))) for start in range(0, n, step)]
-    )
-
-
-def _choose(random, n, size):
-    if size >= n:
-        return np.arange(n)
-    return np.sort(random.choice(n, size, replace=False))
+def _n_bytes(value):
+    if not isinstance(value, PseudoPoints):
+        return 0
+    return value.neighborhood.steps.nbytes + value.case.nbytes

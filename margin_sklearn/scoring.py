@@ -1,11 +1,12 @@
 """margin_auc_score: the area under the margin distribution, as a scikit-learn scorer."""
 
 import numbers
+import warnings
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_scalar
+from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metadata_routing import UNUSED
 
 from .margins import check_bounds, margin_auc
@@ -93,11 +94,11 @@ class MarginAUCScorer(BaseEstimator):
         The band; for ``scale="distance"`` in multiples of the median distance of a sample to
         its nearest neighbor.
     max_samples : int, default=2000
-        Score a random part of at most so many samples.
+        Score a random part of at most so many samples; copies of one row count as one.
     noise_weight : bool, default=False
         Whether samples weigh less whose neighbors have other labels.
     random_state : int or RandomState instance, default=0
-        Chooses that part, and the pseudo-points.
+        Chooses that part. Nothing else is left to chance.
 
     See Also
     --------
@@ -150,6 +151,20 @@ class MarginAUCScorer(BaseEstimator):
         self.noise_weight = noise_weight
         self.random_state = random_state
 
+    def __setattr__(self, name, value):
+        if vars(self).get("_frozen"):
+            raise AttributeError(
+                f"margin_auc_score is shared by the whole process, so its {name} cannot be "
+                "set: pass scoring=make_margin_auc_scorer(...), or set it on a copy, "
+                "sklearn.base.clone(margin_auc_score)."
+            )
+        super().__setattr__(name, value)
+
+    def _freeze(self):
+        """Refuse changes from now on; clones can be changed."""
+        self._frozen = True
+        return self
+
     def __call__(self, estimator, X, y, sample_weight=None):
         """Margin-AUC of a fitted estimator on ``X`` and ``y``; see :meth:`score`."""
         return self.score(estimator, X, y, sample_weight=sample_weight)
@@ -172,6 +187,19 @@ class MarginAUCScorer(BaseEstimator):
             Higher is better.
         """
         values, weight, floor, ceiling = self.distribution(estimator, X, y, sample_weight)
+        infinite = np.isinf(values)
+        if (floor is None or ceiling is None) and infinite.any():
+            unbounded = (values == -np.inf) if floor is None else np.zeros_like(infinite)
+            unbounded |= (values == np.inf) if ceiling is None else False
+            if unbounded.any():
+                warnings.warn(
+                    f"The margin has no gradient at {unbounded.sum()} of {len(values)} points: "
+                    f"{type(estimator).__name__} is constant there, as a saturated or dead "
+                    "network is, and infinitely far from its boundary. Its score is -inf, so "
+                    "that it comes last; a score with floor and ceiling can tell it apart.",
+                    stacklevel=3,
+                )
+                return -np.inf
         return margin_auc(values, weight, floor=floor, ceiling=ceiling)
 
     def distribution(self, estimator, X, y, sample_weight=None):
@@ -185,19 +213,88 @@ class MarginAUCScorer(BaseEstimator):
         Returns
         -------
         margins : ndarray of float64 of shape (n_margins,)
-            One a sample or, with ``at="neighborhood"``, several a sample, next to each other.
+            One for each sample or, with ``at="neighborhood"``, several, next to each other.
+            Copies of one row with one label are one sample there.
         weight : ndarray of shape (n_margins,) or None
         floor, ceiling : float or None
             In the units of the margins.
         """
+        values, weight, floor, ceiling = self._by_case(estimator, X, y, sample_weight)
+        if weight is not None:
+            weight = weight.repeat(values.shape[1])
+        return values.ravel(), weight, floor, ceiling
+
+    def standard_error(self, estimator, X, y, sample_weight=None, *, other=None):
+        r"""Standard error of the score, or of its difference from another estimator's.
+
+        How far the score would move if the training samples were drawn anew. Each sample has
+        a part :math:`v_i` in the score, the mean over its points; with weights :math:`w_i` it
+        is
+
+        .. math:: \frac{1}{\sum_i w_i}
+                  \sqrt{\frac{n}{n - 1} \sum_i w_i^2 (v_i - \bar v)^2},
+
+        the linearised standard error of a weighted mean. Two estimators are scored at the same
+        points, so a difference is known better than each of the scores: give ``other``. A
+        difference of less than two standard errors means nothing.
+
+        Parameters
+        ----------
+        estimator, X, y, sample_weight
+            As for :meth:`score`.
+        other : estimator, default=None
+            A second fitted estimator that sees the same inputs.
+
+        Returns
+        -------
+        error : float
+            In the units of the score; NaN for a single sample.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_wine
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> from margin_sklearn import margin_auc_score
+        >>> X, y = load_wine(return_X_y=True)
+        >>> X = StandardScaler().fit_transform(X)
+        >>> one, two = (LogisticRegression(C=C).fit(X, y) for C in (0.01, 1.0))
+        >>> 0 < margin_auc_score.standard_error(one, X, y, other=two) < 0.02
+        True
+        """
+        parts = []
+        for model in (estimator,) if other is None else (estimator, other):
+            values, weight, floor, ceiling = self._by_case(model, X, y, sample_weight)
+            low = -np.inf if floor is None else floor
+            high = np.inf if ceiling is None else ceiling
+            part = np.clip(values, low, high).mean(axis=1)
+            if floor is not None and ceiling is not None:
+                part = (part - floor) / (ceiling - floor)
+            parts.append(part)
+        part = parts[0] if other is None else parts[0] - parts[1]
+        weight = np.ones(len(part)) if weight is None else weight
+        n = np.count_nonzero(weight)
+        if n < 2 or not np.isfinite(part).all():
+            return float("nan")
+        away = weight * (part - np.average(part, weights=weight))
+        return float(np.sqrt(n / (n - 1) * (away @ away)) / weight.sum())
+
+    def _by_case(self, estimator, X, y, sample_weight):
+        """As ``distribution``, margins of shape (n_cases, n_points), a weight for each case."""
         self._check_settings()
         network = as_network(estimator)
         X, index = check_samples(network, X, y)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
-        if weight is not None and weight.shape != (len(index),):
-            raise ValueError(
-                f"sample_weight must have shape ({len(index)},), got {weight.shape}."
+        weight = None
+        if sample_weight is not None:
+            weight = check_array(
+                sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
             )
+            if weight.shape != (len(index),):
+                raise ValueError(
+                    f"sample_weight must have shape ({len(index)},), got {weight.shape}."
+                )
+            if (weight < 0).any():
+                raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
         return margin_distribution(network, X, index, weight, **self.get_params())
 
     def _check_settings(self):
@@ -232,12 +329,13 @@ def make_margin_auc_scorer(
         What each margin is divided by; see :mod:`margin_sklearn.scales`.
     at : {"samples", "neighborhood"}, default="samples"
         Where margins are taken: at the samples themselves, or at pseudo-points near them, with
-        their labels. Of each sample and a neighbor drawn at random, the residuals that their
-        own neighbors leave unexplained are exchanged
+        their labels. Of each sample and each of its neighbors, the residuals that their own
+        neighbors leave unexplained are exchanged
         (:func:`~margin_sklearn.neighborhood.local_neighborhood`), as far as kernel classifiers
         need to show their leave-one-out accuracy at the points
-        (:func:`~margin_sklearn.calibration.calibrated_length`). Each sample has two such
-        points, up to eight where there are fewer than 2,000.
+        (:func:`~margin_sklearn.calibration.calibrated_length`). Each sample has three to
+        eight such points, two where there are 2,000 samples. Copies, exact and near, are one
+        sample that weighs as many (:mod:`margin_sklearn.copies`).
     floor, ceiling : float, default=None
         The band within which the area is taken, ``floor < ceiling``; with both, the score is
         the share of the band under the curve, in [0, 1], with neither it is the mean scaled
@@ -252,8 +350,9 @@ def make_margin_auc_scorer(
         its label is not random (:func:`~margin_sklearn.pseudopoints.label_trust`); with
         ``at="neighborhood"`` only.
     random_state : int or RandomState instance, default=0
-        Chooses that part, and the pseudo-points. Candidates of one search should be scored at
-        the same: keep it an int.
+        Chooses that part, where there are more samples; otherwise nothing is left to chance,
+        and the order of the samples makes no difference. Candidates of one search should be
+        scored at the same samples: keep it an int.
 
     Returns
     -------
@@ -261,7 +360,9 @@ def make_margin_auc_scorer(
         ``scorer(estimator, X, y, sample_weight=None) -> float``; goes where
         scikit-learn takes ``scoring=``, can be pickled, and takes part in metadata routing
         (``set_score_request``). With ``at="neighborhood"`` it warns with a
-        :class:`LocalityWarning` where the data have no near and far.
+        :class:`LocalityWarning` where the data have no near and far, where 5 % of the samples
+        or more are copies, or where fewer than 20 samples differ. Without floor and ceiling a
+        network with infinite margins scores -inf, with a warning.
 
     Examples
     --------
@@ -279,4 +380,4 @@ def make_margin_auc_scorer(
     return scorer
 
 
-margin_auc_score = make_margin_auc_scorer(**DEFAULT)
+margin_auc_score = make_margin_auc_scorer(**DEFAULT)._freeze()

@@ -18,9 +18,9 @@ from margin_sklearn import (
 from margin_sklearn.layers import linear_layers
 from margin_sklearn.network_margins import check_samples
 from margin_sklearn.networks import as_network
-from margin_sklearn.pseudopoints import label_trust, pseudo_points
+from margin_sklearn.pseudopoints import pseudo_points
 
-__all__ = ["SCORES", "score_candidate"]
+__all__ = ["COPY_SCORES", "SCORES", "score_candidate"]
 
 
 def training_accuracy(model, X, y):
@@ -36,7 +36,7 @@ def training_loss(model, X, y):
 def _layers(model, X):
     network = as_network(model)
     with network.evaluating():
-        return linear_layers(network.module, network.inputs(X[:1]))
+        return linear_layers(network.module, network.inputs(network.transform(X[:1])))
 
 
 def frobenius_norms(model, X, y):
@@ -72,14 +72,13 @@ def heavy_tail(model, X, y):
 
 def noise_weighted(model, X, y):
     """``margin_auc_score`` with ``noise_weight=True``; its margins are looked up."""
-    values, _, floor, ceiling = _default_distribution(model, X, y)
+    values, weight, floor, ceiling = _default_distribution(model, X, y)
     network = as_network(model)
     points = pseudo_points(
         network, *check_samples(network, X, y), margin_auc_score.max_samples
     )
-    trust = label_trust(points, network.encode(y))
-    weight = np.repeat(trust, len(values) // len(trust))
-    return margin_auc(values, weight, floor=floor, ceiling=ceiling)
+    trust = np.repeat(points.trust, len(values) // len(points.trust))
+    return margin_auc(values, weight * trust, floor=floor, ceiling=ceiling)
 
 
 def default(model, X, y):
@@ -113,8 +112,24 @@ SCORES = {
     "norms: spectral": spectral_norms,
     "heavy tail": heavy_tail,
 }
+# For tasks with copies: on all rows, and on one of each group, weighing as many.
+COPY_SCORES = {
+    "margin_auc_score": margin_auc_score,
+    "distinct rows": None,
+    "training accuracy": training_accuracy,
+}
 # By these names the table knows them.
 VALIDATION = ("cv5", "cv3", "holdout")
+
+
+def _on(task, seed):
+    """The default score on one row of each group of copies."""
+    first, counts = task.distinct(seed)
+
+    def score(model, X, y):
+        return margin_auc_score(model, X[first], y[first], sample_weight=counts)
+
+    return score
 
 
 def score_candidate(file, task, seed, data, names=tuple(SCORES)):
@@ -127,20 +142,18 @@ def score_candidate(file, task, seed, data, names=tuple(SCORES)):
     if model is None:
         return result
     X, y = data[:2]
+    scores = (
+        SCORES if task.copies is None else COPY_SCORES | {"distinct rows": _on(task, seed)}
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for name in names:
-            score = SCORES[name]
+            score = scores[name]
             start = time.process_time()
-            try:
-                result[name] = score(model, X, y)
-            except ValueError as error:
-                # inf and -inf without bounds have no mean: such a candidate comes last.
-                if "both inf and -inf" not in str(error):
-                    raise
-                result[name] = -np.inf
+            result[name] = score(model, X, y)
             result[f"seconds {name}"] = time.process_time() - start
-    result["locality"] = not any(issubclass(w.category, LocalityWarning) for w in caught)
+    told = [str(w.message) for w in caught if issubclass(w.category, LocalityWarning)]
+    result["locality"] = not any("no near and far" in message for message in told)
     m = margins(model, X, y)
     result["separated"] = bool((m > 0).all())
     return result

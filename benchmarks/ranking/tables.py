@@ -8,7 +8,14 @@ from .scores import SCORES, VALIDATION
 from .tasks import TASKS
 from .zoo import N_CANDIDATES
 
-__all__ = ["by_hyperparameter", "by_task", "for_docs", "summary", "task_table"]
+__all__ = [
+    "by_hyperparameter",
+    "by_task",
+    "copies_by_task",
+    "for_docs",
+    "summary",
+    "task_table",
+]
 
 N_FITS = {"cv5": 5, "cv3": 3, "holdout": 1}
 # So many best by margin_auc_score, among which cross-validation chooses.
@@ -188,6 +195,43 @@ def by_hyperparameter(results, scores=("margin_auc_score", "cv5", "frobenius")):
     table = frame.groupby("hyper-parameter").mean()
     table["pairs"] = frame.groupby("hyper-parameter").size()
     return table
+
+
+def copies_by_task(results):
+    """What copies do: tau and regret of the default on all rows, and on distinct ones.
+
+    Returns
+    -------
+    tasks, kinds : DataFrame
+        One row a task (means over seeds), and a kind of copies (means over its tasks, and the
+        worst difference).
+    """
+    scores = ("distinct rows", "margin_auc_score", "holdout", "training accuracy")
+    rows = []
+    for (task, seed), part in results.groupby(["task", "seed"], sort=False):
+        part = part[part["test"].notna()]
+        accuracy = part["test"].to_numpy()
+        row = {"task": task, "seed": seed, "kind": task.split("-")[-1]}
+        for score in scores:
+            if score in part and part[score].notna().all():
+                value = part[score].to_numpy(dtype=float)
+                best = value == value.max()
+                row[f"tau, {score}"] = _tau(value, accuracy)
+                row[f"regret, {score}"] = 100 * (accuracy.max() - accuracy[best].mean())
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    tasks = frame.groupby(["kind", "task"], sort=False).mean(numeric_only=True)
+    tasks = tasks.drop(columns="seed").reset_index()
+    both = ("margin_auc_score", "distinct rows")
+    for name in ("tau", "regret"):
+        tasks[f"{name}, difference"] = (
+            tasks[f"{name}, {both[0]}"] - tasks[f"{name}, {both[1]}"]
+        )
+    groups = tasks.groupby("kind", sort=False)
+    kinds = groups.mean(numeric_only=True).round(2)
+    kinds["worst tau difference"] = groups["tau, difference"].min().round(2)
+    kinds["worst regret difference"] = groups["regret, difference"].max().round(2)
+    return tasks, kinds.reset_index()
 
 
 def _fits(score):

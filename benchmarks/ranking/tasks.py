@@ -6,7 +6,7 @@ only: digits for tuning, and of optdigits the rows that are not in digits cannot
 which is why its tasks are of kinds (images, heavy noise, unbalanced) that digits has not.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.compose import make_column_transformer
@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from margin_sklearn.datasets import load_dataset
 
-__all__ = ["TASKS", "Task"]
+__all__ = ["COPY_TASKS", "TASKS", "Task"]
 
 N_TEST = 3000
 # Columns of adult whose numbers are codes.
@@ -33,9 +33,14 @@ class Task:
         "uniform": a share of the training labels replaced at random, by any class;
         "conditional": a share of each class called the next class; "unbalanced": the last
         class has a twentieth of the training samples of the first, geometrically between,
-        in the test data too.
+        in the test data too, and a share of the training labels may be replaced as well.
     share : float
         Of the labels that are replaced.
+    copies : str or None
+        How training rows are repeated, with their labels: "twice"; "bootstrap" (1.4 n draws
+        of n with replacement); "oversampled" (every class as large as the largest, by drawing
+        rows again); "jitter0.05" (each row once more, with noise of so many standard
+        deviations of each column); "repeated0.05" (five noisy measurements of each row).
     kind : {"mlp", "convnet"}
     n : int
         Training samples.
@@ -49,12 +54,14 @@ class Task:
     kind: str = "mlp"
     n: int = 600
     tuning: bool = False
+    copies: str | None = None
 
     @property
     def name(self):
         """A name to show and to keep results under."""
         labels = self.labels + (f"{100 * self.share:.0f}" if self.share else "")
-        return f"{self.dataset}-{labels}" + ("-convnet" if self.kind == "convnet" else "")
+        name = f"{self.dataset}-{labels}" + ("-convnet" if self.kind == "convnet" else "")
+        return name if self.copies is None else f"{name}-{self.copies}"
 
     def load(self, seed):
         """X, y, X_test, y_test of one split; only the training labels are noisy."""
@@ -82,13 +89,49 @@ class Task:
         )
         classes = y.max() + 1
         flipped = rng.random(len(y)) < self.share
-        if self.labels == "uniform":
+        if self.share and self.labels != "conditional":
             y = np.where(flipped, rng.integers(classes, size=len(y)), y)
         elif self.labels == "conditional":
             y = np.where(flipped, (y + 1) % classes, y)
         if self.dataset == "optdigits" and self.kind == "convnet":
             X, X_test = X.reshape(-1, 8, 8), X_test.reshape(-1, 8, 8)
+        if self.copies is not None:
+            row = self.rows_copied(X, y, seed)
+            X, y = self._jittered(X, row, seed), y[row]
         return X, y, X_test, y_test
+
+    def rows_copied(self, X, y, seed):
+        """Which of the rows X (as many as there are labels y) each row becomes a copy of."""
+        rng = np.random.default_rng([seed, 1])
+        everything = np.arange(len(y))
+        if self.copies == "bootstrap":
+            return rng.integers(len(y), size=round(1.4 * len(y)))
+        if self.copies == "oversampled":
+            counts = np.bincount(y)
+            again = [
+                rng.choice(np.flatnonzero(y == label), counts.max() - count)
+                for label, count in enumerate(counts)
+                if count
+            ]
+            return np.concatenate([everything, *again])
+        return np.tile(everything, 5 if self.copies.startswith("repeated") else 2)
+
+    def _jittered(self, X, row, seed):
+        size = self.copies.removeprefix("jitter").removeprefix("repeated")
+        if size == self.copies:
+            return X[row]
+        noise = np.random.default_rng([seed, 2]).standard_normal((len(row), *X.shape[1:]))
+        if self.copies.startswith("jitter"):
+            noise[: len(X)] = 0
+        return X[row] + float(size) * X.std(axis=0) * noise
+
+    def distinct(self, seed):
+        """Positions of one row of each group of copies in what ``load`` gives, and sizes."""
+        X, y, _, _ = replace(self, copies=None).load(seed)
+        _, first, counts = np.unique(
+            self.rows_copied(X, y, seed), return_index=True, return_counts=True
+        )
+        return first, counts
 
     def preprocessing(self):
         """What stands before the network in the Pipeline of each candidate."""
@@ -136,4 +179,18 @@ TASKS = [
     Task("optdigits", "uniform", 0.2, kind="convnet"),
     Task("cifar10_12k", kind="convnet"),
     Task("cifar10_12k", "uniform", 0.2, kind="convnet"),
+]
+
+# The same networks scored on all rows, and on one of each group of copies.
+COPY_TASKS = [
+    Task(dataset, labels, 0.2, n=n, tuning=dataset in ("satimage", "magic"), copies=copies)
+    for copies, labels, n in (
+        ("twice", "uniform", 500),
+        ("bootstrap", "uniform", 500),
+        ("oversampled", "unbalanced", 500),
+        ("jitter0.001", "uniform", 500),
+        ("jitter0.05", "uniform", 500),
+        ("repeated0.05", "uniform", 200),
+    )
+    for dataset in ("satimage", "magic", "optdigits", "covtype")
 ]

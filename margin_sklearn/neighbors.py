@@ -1,0 +1,122 @@
+"""Nearest neighbors by exact distances, piece by piece."""
+
+import numpy as np
+import scipy.sparse
+from scipy.spatial.distance import cdist
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.utils.extmath import row_norms
+
+from .batches import chunk_length
+
+__all__ = ["nearest_neighbors", "row_distances"]
+
+# Neighbors looked at beyond those wanted: the distances that they are found by are rounded.
+N_SPARE = 8
+# Distances held at a time (16 MB).
+MAX_DISTANCES = 2**21
+# What |a|² - 2ab + |b|² is off by at most, in (|a| + |b|)².
+ROUNDING = 8 * np.finfo(np.float64).eps
+# Share of the nearest squared distance that rounding may be.
+DOUBTFUL = 1e-4
+
+
+def nearest_neighbors(rows, n_rows, positions, n_neighbors):
+    """The nearest other samples of some samples.
+
+    Candidates are found by the fast formula for squares, and for samples whose nearest ones
+    its rounding may hide (far from the others, or beside very large numbers) by differences.
+    The distances returned are of differences.
+
+    Parameters
+    ----------
+    rows : callable
+        ``rows(index)``, index a slice or an array of positions, gives the samples there: array
+        of shape (n, n_features) or sparse matrix.
+    n_rows : int
+        Number of samples.
+    positions : ndarray of int of shape (n_queries,)
+        The samples whose neighbors are wanted; none is its own neighbor.
+    n_neighbors : int
+
+    Returns
+    -------
+    distance : ndarray of float64 of shape (n_queries, n_neighbors)
+        Increasing; ``inf`` where there are fewer.
+    index : ndarray of int of shape (n_queries, n_neighbors)
+        Positions; -1 where there are fewer. Equal distances in the order of the positions.
+    """
+    queries = rows(positions)
+    found = _search(rows, n_rows, queries, positions, n_neighbors + N_SPARE, exact=False)
+    distance, index = _exactly(rows, queries, *found)
+    nearest = distance[:, 0]
+    largest = ROUNDING * (2 * row_norms(queries) + nearest) ** 2
+    doubtful = np.isfinite(nearest) & (largest > DOUBTFUL * nearest**2)
+    if doubtful.any():
+        again = np.flatnonzero(doubtful)
+        part = _search(
+            rows, n_rows, queries[again], positions[again], n_neighbors + N_SPARE, exact=True
+        )
+        distance[again], index[again] = _exactly(rows, queries[again], *part)
+    return distance[:, :n_neighbors], index[:, :n_neighbors]
+
+
+def _search(rows, n_rows, queries, positions, n_neighbors, exact):
+    """Candidates: squared distances of some kind, and positions, the nearest first."""
+    n, width = queries.shape
+    distance = np.full((n, n_neighbors), np.inf)
+    index = np.full((n, n_neighbors), -1)
+    limit = MAX_DISTANCES // (2 if scipy.sparse.issparse(queries) else 1)
+    step = max(64, min(chunk_length(width), limit // max(1, n)))
+    between = _by_differences if exact else _by_squares
+    for start in range(0, n_rows, step):
+        chunk = rows(slice(start, min(start + step, n_rows)))
+        near = between(queries, chunk)
+        own = (positions >= start) & (positions < start + chunk.shape[0])
+        near[np.flatnonzero(own), positions[own] - start] = np.inf
+        where = np.broadcast_to(np.arange(start, start + chunk.shape[0]), near.shape)
+        if near.shape[1] > n_neighbors:
+            # Only rows that have something nearer than what is known.
+            part = np.argpartition(near, n_neighbors - 1, axis=1)[:, :n_neighbors]
+            near = np.take_along_axis(near, part, axis=1)
+            where = np.take_along_axis(where, part, axis=1)
+        better = near.min(axis=1) < distance[:, -1]
+        both = np.concatenate([distance[better], near[better]], axis=1)
+        found = np.concatenate([index[better], where[better]], axis=1)
+        order = np.lexsort((found, both))[:, :n_neighbors]
+        distance[better] = np.take_along_axis(both, order, axis=1)
+        index[better] = np.take_along_axis(found, order, axis=1)
+    index[np.isinf(distance)] = -1
+    return distance, index
+
+
+def _by_squares(queries, chunk):
+    return euclidean_distances(queries, chunk, squared=True)
+
+
+def _by_differences(queries, chunk):
+    if scipy.sparse.issparse(chunk):
+        chunk = chunk.toarray()
+        queries = queries.toarray()
+    return cdist(queries, chunk, "sqeuclidean")
+
+
+def _exactly(rows, queries, distance, index):
+    """The same candidates, by exact distances, ties by position."""
+    known = index >= 0
+    exact = np.full(distance.shape, np.inf)
+    step = chunk_length(queries.shape[1] * index.shape[1], limit=2**19)
+    for start in range(0, len(index), step):
+        part = slice(start, start + step)
+        query, column = np.nonzero(known[part])
+        if len(query):
+            needed, inverse = np.unique(index[part][query, column], return_inverse=True)
+            exact[part][query, column] = row_distances(
+                queries[part][query], rows(needed)[inverse]
+            )
+    order = np.lexsort((index, exact))
+    return np.take_along_axis(exact, order, axis=1), np.take_along_axis(index, order, axis=1)
+
+
+def row_distances(a, b):
+    """Euclidean distance of each row of ``a`` to the same row of ``b``, by differences."""
+    return row_norms(a - b)
