@@ -4,14 +4,14 @@
 
 26 tasks (data sets, clean and noisy labels, unbalanced classes, coded categories; MLPs and
 ConvNets), 96 candidates each, three seeds (split, labels, candidates and training). With
-``--copies``: 24 tasks whose training rows are repeated, exactly or nearly (48 candidates), each
-network scored on all rows and on one row of each group of copies.
+``--copies``: 24 tasks whose training rows are repeated, exactly or nearly (48 candidates),
+each network scored on all rows and on one row of each group of copies.
 
 Stages: ``fit`` trains every candidate on all samples and keeps the networks in ``--cache``;
 ``validate`` trains it on the folds of cross-validation (most of the time: some hours on two
-cores); ``score`` computes every score of the kept networks into a CSV, so that another score can
-be tried in minutes; ``table`` prints, and draws, what the documentation shows. Each can be
-broken off: what was finished is not done again. ``--quick`` takes four of the tasks and one
+cores); ``score`` computes every score of the kept networks into a CSV, so that another score
+can be tried in minutes; ``table`` prints, and draws, what the documentation shows. Each can be
+interrupted: what was finished is not done again. ``--quick`` takes four of the tasks and one
 seed: ten minutes. ``--validation CSV`` takes the cross-validated accuracies of an earlier run
 for what is not validated.
 """

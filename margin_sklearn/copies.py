@@ -19,11 +19,12 @@ __all__ = ["copy_distance", "group_near", "group_equal"]
 # Neighbors among which the gap is looked for: groups of up to .6 times as many are seen.
 N_NEIGHBORS = (16, 64, 256)
 # From one distance to FACTOR times that, the number of neighbors grows by a half along a curve
-# (dimension 1), more in more dimensions. In the data sets of benchmarks/ without copies it grew
-# by .27 or more, with jitter of up to a twentieth of the columns' spread by .1 or less on most.
+# (dimension 1), more in more dimensions. benchmarks/copies.py: .27 or more on data without
+# copies (spambase has some), less than .1 for most with jitter of up to a twentieth of the
+# columns' spread.
 FACTOR, GROWTH = 1.5, 0.1
-# It is looked at between these quantiles of the distances, above so many of them: a few samples
-# that happen to be close make gaps, too.
+# It is looked at between these quantiles of the distances, above so many of them: a few
+# samples that happen to be close make gaps, too.
 QUANTILES = (0.005, 0.6)
 N_BELOW = 30
 # Copies are nearer than this share of the distance between any two samples.
@@ -59,9 +60,9 @@ def copy_distance(distances, spread):
 
     The distances of some samples to their 16, 64 or 256 nearest neighbors are pooled. Copies
     are what lies below the distance :math:`d` where their number grows least from :math:`d` to
-    :math:`1.5 d`, if it grows by less than a tenth; looked for between the quantiles .005 and .6
-    and below a quarter of ``spread``. So is what is so close that only rounding can have made
-    it different.
+    :math:`1.5 d`, if it grows by less than a tenth; looked for between the quantiles .005 and
+    .6 and below a quarter of ``spread``. So is what is so close that only rounding can have
+    made it different.
 
     Parameters
     ----------
@@ -92,11 +93,8 @@ def copy_distance(distances, spread):
         pooled = np.sort(distances[:, :n_neighbors], axis=None)
         pooled = pooled[(pooled > rounding) & np.isfinite(pooled)]
         low = max(N_BELOW, int(np.ceil(QUANTILES[0] * len(pooled))))
-        high = min(
-            int(QUANTILES[1] * len(pooled)),
-            np.searchsorted(pooled, NEAR * spread),
-            len(pooled) - 1,
-        )
+        high = min(int(QUANTILES[1] * len(pooled)), len(pooled) - 1)
+        high = min(high, np.searchsorted(pooled, NEAR * spread))
         if high < low:
             continue
         below = pooled[low - 1 : high]
@@ -109,12 +107,13 @@ def copy_distance(distances, spread):
 
 
 def group_near(rows, n_rows, distance, certain=False):
-    """Groups of rows that are within ``distance`` of one another, or None if they are no groups.
+    """Groups of rows within ``distance`` of one another, or None if they are no copies.
 
     Rows are linked to those of their 8 nearest neighbors that are so near, and a group is
     what is linked. Of copies, all are near the first of them. Where more than a tenth are
-    not, they form chains (a grid, a path), and where less than 20 groups are left, or less than
-    10 that have copies, they form clusters: these are samples of their own, unless ``certain``.
+    not, they form chains (a grid, a path), and where less than 20 groups are left, or less
+    than 10 that have copies, they form clusters: these are samples of their own, unless
+    ``certain``.
 
     Parameters
     ----------

@@ -90,8 +90,8 @@ def as_network(estimator):
         return _from_sklearn(estimator, _linear_module(estimator))
     if isinstance(estimator, FixedThresholdClassifier | TunedThresholdClassifierCV):
         raise TypeError(
-            f"{type(estimator).__name__} predicts by a threshold of its own, which the margins "
-            "of the network inside do not know: pass its estimator_."
+            f"{type(estimator).__name__} predicts by a threshold of its own, which the "
+            "margins of the network inside do not know: pass its estimator_."
         )
     unfitted_search = hasattr(estimator, "refit") and hasattr(estimator, "fit")
     raise TypeError(

@@ -93,8 +93,9 @@ class PreparedRows:
         """Distance of the rows at ``positions`` from their mean, of shape (n_positions,)."""
         step = chunk_length(self.width)
         pieces = [positions[at : at + step] for at in range(0, len(positions), step)]
-        mean = sum(np.asarray(self(piece).sum(axis=0)).ravel() for piece in pieces)
-        mean = mean / len(positions)
+        mean = np.zeros(self.width)
+        for piece in pieces:
+            mean += np.asarray(self(piece).sum(axis=0)).ravel() / len(positions)
         square = mean @ mean
         found = []
         for piece in pieces:

@@ -134,8 +134,9 @@ def pseudo_points(network, X, y, max_samples, random_state=0):
         )
     if len(hood.anchors) < FEW and (max_samples is None or max_samples >= FEW):
         warnings.warn(
-            f"The score rests on {len(hood.anchors)} different samples: its standard error may "
-            "be a tenth or more, so that it hardly tells networks apart. Give more samples.",
+            f"The score rests on {len(hood.anchors)} different samples: its standard error "
+            "may be a tenth or more, so that it hardly tells networks apart. Give more samples, "
+            "or choose by cross-validation.",
             LocalityWarning,
             stacklevel=6,
         )
@@ -147,9 +148,9 @@ def _make(prepared, y, max_samples, seed):
     n, width = len(distinct), prepared.width
     if n < FEWEST:
         raise ValueError(
-            f"{n} different samples among {prepared.n}: they have no neighborhood, no distance "
-            f"to measure by, which takes at least {FEWEST}. Give more samples; or score with "
-            "at='samples', floor=None and ceiling=None, or fit with restore_best=None."
+            f"{n} different samples among {prepared.n}: they have no neighborhoods, which take "
+            f"at least {FEWEST}. Give more samples; or score with at='samples', floor=None and "
+            "ceiling=None, or fit with restore_best=None."
         )
     _tell_copies(distinct, prepared.n)
     most = max(1, MAX_STEPS // (N_DRAWS * width))
@@ -245,8 +246,8 @@ def distance_unit(network, X):
         n = len(distinct)
         if n < 2:
             raise ValueError(
-                f"No two different samples among {prepared.n}: there is no distance to measure "
-                "by. Give more samples, or score with floor=None and ceiling=None."
+                f"No two different samples among {prepared.n}: there is no distance to "
+                "measure by. Give more samples, or score with floor=None and ceiling=None."
             )
         distance, _ = nearest_neighbors(distinct.rows, n, evenly(n, N_ANCHORS), 1)
         return float(np.median(distance)) * prepared.unit

@@ -193,10 +193,10 @@ class MarginAUCScorer(BaseEstimator):
             unbounded |= (values == np.inf) if ceiling is None else False
             if unbounded.any():
                 warnings.warn(
-                    f"The margin has no gradient at {unbounded.sum()} of {len(values)} points: "
-                    f"{type(estimator).__name__} is constant there, as a saturated or dead "
-                    "network is, and infinitely far from its boundary. Its score is -inf, so "
-                    "that it comes last; a score with floor and ceiling can tell it apart.",
+                    f"The margin has no gradient at {unbounded.sum()} of {len(values)} "
+                    f"points: {type(estimator).__name__} is constant there, as a saturated or "
+                    "dead network is, and infinitely far from its boundary. Its score is -inf, "
+                    "so that it comes last; with floor and ceiling it has a finite one.",
                     stacklevel=3,
                 )
                 return -np.inf
@@ -280,7 +280,7 @@ class MarginAUCScorer(BaseEstimator):
         return float(np.sqrt(n / (n - 1) * (away @ away)) / weight.sum())
 
     def _by_case(self, estimator, X, y, sample_weight):
-        """As ``distribution``, margins of shape (n_cases, n_points), a weight for each case."""
+        """As ``distribution``, but margins (n_cases, n_points), and a weight for each case."""
         self._check_settings()
         network = as_network(estimator)
         X, index = check_samples(network, X, y)

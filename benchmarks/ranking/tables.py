@@ -222,11 +222,9 @@ def copies_by_task(results):
     frame = pd.DataFrame(rows)
     tasks = frame.groupby(["kind", "task"], sort=False).mean(numeric_only=True)
     tasks = tasks.drop(columns="seed").reset_index()
-    both = ("margin_auc_score", "distinct rows")
     for name in ("tau", "regret"):
-        tasks[f"{name}, difference"] = (
-            tasks[f"{name}, {both[0]}"] - tasks[f"{name}, {both[1]}"]
-        )
+        found = tasks[f"{name}, margin_auc_score"]
+        tasks[f"{name}, difference"] = found - tasks[f"{name}, distinct rows"]
     groups = tasks.groupby("kind", sort=False)
     kinds = groups.mean(numeric_only=True).round(2)
     kinds["worst tau difference"] = groups["tau, difference"].min().round(2)
