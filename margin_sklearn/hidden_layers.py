@@ -84,6 +84,16 @@ def _rows(layer):
     return layer.double().reshape(layer.shape[:1].numel(), -1)
 
 
+def _norms(rows):
+    norms = torch.linalg.vector_norm(rows, dim=1)
+    if (norms == 0).any():
+        # Squares of very small numbers are 0, where inputs are very large.
+        largest = rows.abs().amax(dim=1, keepdim=True)
+        largest = torch.where(largest > 0, largest, 1.0)
+        norms = largest[:, 0] * torch.linalg.vector_norm(rows / largest, dim=1)
+    return norms
+
+
 def _has_matrix(module):
     weight = getattr(module, "weight", None)
     return isinstance(weight, torch.Tensor) and weight.ndim > 1
@@ -116,10 +126,7 @@ def margin_gradients(network, x, y, run):
         gradients: Any = [None] * len(layers)
         if margin.requires_grad:
             gradients = torch.autograd.grad(margin.sum(), layers, allow_unused=True)
-    norms = [
-        None if gradient is None else torch.linalg.vector_norm(_rows(gradient), dim=1)
-        for gradient in gradients
-    ]
+    norms = [None if gradient is None else _norms(_rows(gradient)) for gradient in gradients]
     return margin.detach().double(), norms
 
 

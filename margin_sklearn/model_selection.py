@@ -14,6 +14,13 @@ class ResubstitutionSplit(BaseCrossValidator):
     fits each candidate once and holds nothing out. With accuracy as the score it would choose
     whatever memorises best.
 
+    Notes
+    -----
+    ``HalvingGridSearchCV`` and ``HalvingRandomSearchCV`` draw the samples of an iteration
+    twice, once to train on and once to score on. The two are the same only with an int as
+    their ``random_state``: with their default, None, a network is scored on samples that it
+    was not trained on. This splitter cannot see it, so set ``random_state=0`` there.
+
     Examples
     --------
     >>> from margin_sklearn import ResubstitutionSplit

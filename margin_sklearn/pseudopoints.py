@@ -135,8 +135,8 @@ def pseudo_points(network, X, y, max_samples, random_state=0):
     if len(hood.anchors) < FEW and (max_samples is None or max_samples >= FEW):
         warnings.warn(
             f"The score rests on {len(hood.anchors)} different samples: its standard error "
-            "may be a tenth or more, so that it hardly tells networks apart. Give more samples, "
-            "or choose by cross-validation.",
+            "may be a tenth or more, so that it hardly tells networks apart. Give more "
+            "samples, or choose by cross-validation.",
             LocalityWarning,
             stacklevel=6,
         )
@@ -148,9 +148,9 @@ def _make(prepared, y, max_samples, seed):
     n, width = len(distinct), prepared.width
     if n < FEWEST:
         raise ValueError(
-            f"{n} different samples among {prepared.n}: they have no neighborhoods, which take "
-            f"at least {FEWEST}. Give more samples; or score with at='samples', floor=None and "
-            "ceiling=None, or fit with restore_best=None."
+            f"{n} different samples among {prepared.n}: they have no neighborhoods, which "
+            f"take at least {FEWEST}. Give more samples; or score with at='samples', "
+            "floor=None and ceiling=None, or fit with restore_best=None."
         )
     _tell_copies(distinct, prepared.n)
     most = max(1, MAX_STEPS // (N_DRAWS * width))

@@ -195,8 +195,8 @@ class MarginAUCScorer(BaseEstimator):
                 warnings.warn(
                     f"The margin has no gradient at {unbounded.sum()} of {len(values)} "
                     f"points: {type(estimator).__name__} is constant there, as a saturated or "
-                    "dead network is, and infinitely far from its boundary. Its score is -inf, "
-                    "so that it comes last; with floor and ceiling it has a finite one.",
+                    "dead network is, and infinitely far from its boundary. Its score is "
+                    "-inf, so that it comes last; with floor and ceiling it is finite.",
                     stacklevel=3,
                 )
                 return -np.inf
