@@ -14,14 +14,13 @@ from scipy.sparse.csgraph import connected_components
 
 from .neighbors import nearest_neighbors, row_distances
 
-__all__ = ["copy_distance", "group_near", "group_equal"]
+__all__ = ["copy_distance", "group_equal", "group_near", "least_growth"]
 
 # Neighbors among which the gap is looked for: groups of up to .6 times as many are seen.
 N_NEIGHBORS = (16, 64, 256)
 # From one distance to FACTOR times that, the number of neighbors grows by a half along a curve
-# (dimension 1), more in more dimensions. benchmarks/copies.py: .27 or more on data without
-# copies (spambase has some), less than .1 for most with jitter of up to a twentieth of the
-# columns' spread.
+# (dimension 1), more in more dimensions. benchmarks/copies.py prints by how much it grows in
+# data with and without copies.
 FACTOR, GROWTH = 1.5, 0.1
 # It is looked at between these quantiles of the distances, above so many of them: a few
 # samples that happen to be close make gaps, too.
@@ -88,22 +87,44 @@ def copy_distance(distances, spread):
     """
     nearest = distances[:, 0][np.isfinite(distances[:, 0])]
     rounding = ROUNDING * np.median(nearest) if len(nearest) else 0.0
-    least, found = GROWTH, rounding if (nearest < rounding).any() else 0.0
+    found, least = rounding if (nearest < rounding).any() else 0.0, GROWTH
     for n_neighbors in N_NEIGHBORS:
-        pooled = np.sort(distances[:, :n_neighbors], axis=None)
-        pooled = pooled[(pooled > rounding) & np.isfinite(pooled)]
-        low = max(N_BELOW, int(np.ceil(QUANTILES[0] * len(pooled))))
-        high = min(int(QUANTILES[1] * len(pooled)), len(pooled) - 1)
-        high = min(high, np.searchsorted(pooled, NEAR * spread))
-        if high < low:
-            continue
-        below = pooled[low - 1 : high]
-        beyond = np.searchsorted(pooled, FACTOR * below, side="right")
-        growth = beyond / np.arange(low, high + 1) - 1
-        at = len(growth) - 1 - growth[::-1].argmin()
-        if growth[at] < least and beyond[at] < len(pooled):
-            least, found = growth[at], np.sqrt(below[at] * pooled[beyond[at]])
+        growth, distance = least_growth(distances[:, :n_neighbors], spread, rounding)
+        if growth < least:
+            found, least = distance, growth
     return float(found)
+
+
+def least_growth(distances, spread, above=0.0):
+    """How little the number of neighbors grows from a distance to 1.5 times that, at least.
+
+    Parameters
+    ----------
+    distances : ndarray of shape (n_samples, n_neighbors)
+    spread : float
+        As for :func:`copy_distance`.
+    above : float, default=0.0
+        Only distances above this count.
+
+    Returns
+    -------
+    growth : float
+        A share of the number within the distance; ``inf`` if there are too few distances.
+    distance : float
+        Between the last neighbor before and the first after.
+    """
+    pooled = np.sort(distances, axis=None)
+    pooled = pooled[(pooled > above) & np.isfinite(pooled)]
+    low = max(N_BELOW, int(np.ceil(QUANTILES[0] * len(pooled))))
+    high = min(int(QUANTILES[1] * len(pooled)), np.searchsorted(pooled, NEAR * spread))
+    if high < low:
+        return np.inf, 0.0
+    below = pooled[low - 1 : high]
+    beyond = np.searchsorted(pooled, FACTOR * below, side="right")
+    growth = beyond / np.arange(low, high + 1) - 1
+    # The last one of equals: the upper end of the gap is the nearest beyond it.
+    at = len(growth) - 1 - growth[::-1].argmin()
+    return growth[at], np.sqrt(below[at] * pooled[min(beyond[at], len(pooled) - 1)])
 
 
 def group_near(rows, n_rows, distance, certain=False):

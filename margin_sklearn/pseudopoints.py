@@ -291,7 +291,7 @@ def label_trust(counts, neighbors, anchor, label):
     >>> counts = csr_array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1]])
     >>> neighbors = np.array([[1, 2], [3, 4]])
     >>> label_trust(counts, neighbors, np.array([0, 1]), np.array([0, 0])).round(2)
-    array([0.83, 0.17])
+    array([0.62, 0.25])
     """
     n_classes = max(2, int((counts.sum(axis=0) > 0).sum()))
     rows = scipy.sparse.csr_array(counts / counts.sum(axis=1)[:, None])

@@ -112,24 +112,25 @@ SCORES = {
     "norms: spectral": spectral_norms,
     "heavy tail": heavy_tail,
 }
-# For tasks with copies: on all rows, and on one of each group, weighing as many.
+# For tasks with copies: on all rows. Beside it stands the score on one row of each group.
 COPY_SCORES = {
     "margin_auc_score": margin_auc_score,
-    "distinct rows": None,
     "training accuracy": training_accuracy,
 }
 # By these names the table knows them.
 VALIDATION = ("cv5", "cv3", "holdout")
 
 
-def _on(task, seed):
-    """The default score on one row of each group of copies."""
-    first, counts = task.distinct(seed)
+def _on_distinct(task, seed):
+    """The default score on one row of each group of copies, for each choice of them."""
+    choices, counts = task.distinct(seed)
 
-    def score(model, X, y):
-        return margin_auc_score(model, X[first], y[first], sample_weight=counts)
+    def on(rows):
+        return lambda model, X, y: margin_auc_score(
+            model, X[rows], y[rows], sample_weight=counts
+        )
 
-    return score
+    return {f"distinct rows {number}": on(rows) for number, rows in enumerate(choices)}
 
 
 def score_candidate(file, task, seed, data, names=tuple(SCORES)):
@@ -142,9 +143,10 @@ def score_candidate(file, task, seed, data, names=tuple(SCORES)):
     if model is None:
         return result
     X, y = data[:2]
-    scores = (
-        SCORES if task.copies is None else COPY_SCORES | {"distinct rows": _on(task, seed)}
-    )
+    scores = SCORES
+    if task.copies is not None:
+        distinct = _on_distinct(task, seed)
+        scores, names = COPY_SCORES | distinct, [*names, *distinct]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for name in names:

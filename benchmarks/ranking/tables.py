@@ -213,11 +213,15 @@ def copies_by_task(results):
         accuracy = part["test"].to_numpy()
         row = {"task": task, "seed": seed, "kind": task.split("-")[-1]}
         for score in scores:
-            if score in part and part[score].notna().all():
-                value = part[score].to_numpy(dtype=float)
-                best = value == value.max()
-                row[f"tau, {score}"] = _tau(value, accuracy)
-                row[f"regret, {score}"] = 100 * (accuracy.max() - accuracy[best].mean())
+            # Of near copies each may stand for its group: the mean over these choices.
+            found = [
+                name for name in part if name.startswith(score) and part[name].notna().all()
+            ]
+            if found:
+                value = part[found].to_numpy(dtype=float).T
+                regrets = [accuracy.max() - accuracy[one == one.max()].mean() for one in value]
+                row[f"tau, {score}"] = np.mean([_tau(one, accuracy) for one in value])
+                row[f"regret, {score}"] = 100 * np.mean(regrets)
         rows.append(row)
     frame = pd.DataFrame(rows)
     tasks = frame.groupby(["kind", "task"], sort=False).mean(numeric_only=True)

@@ -126,12 +126,16 @@ class Task:
         return X[row] + float(size) * X.std(axis=0) * noise
 
     def distinct(self, seed):
-        """Positions of one row of each group of copies in what ``load`` gives, and sizes."""
+        """Choices of one row of each group of copies in what ``load`` gives; group sizes.
+
+        Of exact copies any will do; of others there is a choice for each of them in turn.
+        """
         X, y, _, _ = replace(self, copies=None).load(seed)
-        _, first, counts = np.unique(
-            self.rows_copied(X, y, seed), return_index=True, return_counts=True
-        )
-        return first, counts
+        row = self.rows_copied(X, y, seed)
+        _, first, counts = np.unique(row, return_index=True, return_counts=True)
+        exact = not self.copies.startswith(("jitter", "repeated"))
+        n_choices = 1 if exact else len(row) // len(first)
+        return [first + choice * len(first) for choice in range(n_choices)], counts
 
     def preprocessing(self):
         """What stands before the network in the Pipeline of each candidate."""
