@@ -26,9 +26,9 @@ from margin_sklearn.scales import distance
 # ----------
 #
 # Two moons, two labels of every ten wrong. The network draws little islands around them. From
-# each sample, the steps (lines) lead to where it could have been had chance treated it as it
-# treated one of its neighbors: the sample keeps what its neighbors explain of it, and takes
-# over from one of them what they leave unexplained. The label stays with it.
+# each sample, the steps (two of them, as lines) lead to where it could have been had chance
+# treated it as it treated one of its neighbors: the sample keeps what its neighbors explain of
+# it, and takes over from one of them what they leave unexplained. The label stays with it.
 
 rng = np.random.default_rng(0)
 X, y = make_moons(150, noise=0.2, random_state=0)
@@ -45,19 +45,21 @@ memoriser = MarginClassifier(
 ).fit(X, y)
 
 network = as_network(memoriser)
-points = pseudo_points(network, X, y, max_samples=None, n_draws=2)
-steps = points.length * points.neighborhood.steps
+points = pseudo_points(network, X, y, max_samples=None).thinned(2)
+hood = points.neighborhood
+# Steps are in multiples of δ, the median distance between nearest neighbors.
+steps = points.length * hood.distance * hood.steps
 
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 a, b = np.meshgrid(np.linspace(-1.6, 2.6, 300), np.linspace(-1.2, 1.7, 300))
 region = memoriser.predict(np.c_[a.ravel(), b.ravel()]).reshape(a.shape)
 ax.contourf(a, b, region, levels=[-0.5, 0.5, 1.5], colors=["C0", "C1"], alpha=0.2)
-for start, both in zip(X, steps, strict=True):
+for start, both in zip(X[hood.anchors], steps, strict=True):
     for step in both:
         ax.plot(*np.transpose([start, start + step]), color="0.4", lw=0.7, zorder=1)
 ax.scatter(*X.T, c=np.where(y, "C1", "C0"), s=22, edgecolor="white", lw=0.5, zorder=2)
 right = memoriser.score(X, y)
-at_ends = (margins_around(network, X, y, distance, points) > 0).mean()
+at_ends = (margins_around(network, X, distance, points) > 0).mean()
 ax.set(title=f"Right on {right:.0%} of the samples, on {at_ends:.0%} of the steps' ends")
 plt.show()
 
@@ -98,7 +100,7 @@ for name, settings in networks.items():
     network = as_network(model)
     points = pseudo_points(network, X, y, max_samples=None)
     curve = [
-        (margins_around(network, X, y, distance, replace(points, length=length)) > 0).mean()
+        (margins_around(network, X, distance, replace(points, length=length)) > 0).mean()
         for length in lengths
     ]
     (line,) = ax.plot(lengths, curve, label=name)
