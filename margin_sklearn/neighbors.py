@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse
 from scipy.spatial.distance import cdist
-from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.extmath import row_norms
 
 from .batches import chunk_length
@@ -61,43 +61,41 @@ def nearest_neighbors(rows, n_rows, positions, n_neighbors):
 
 
 def _search(rows, n_rows, queries, positions, n_neighbors, exact):
-    """Candidates: squared distances of some kind, and positions, the nearest first."""
+    """Candidates: rounded distances, or squares of exact ones, and positions."""
     n, width = queries.shape
     distance = np.full((n, n_neighbors), np.inf)
     index = np.full((n, n_neighbors), -1)
     limit = MAX_DISTANCES // (2 if scipy.sparse.issparse(queries) else 1)
     step = max(64, min(chunk_length(width), limit // max(1, n)))
-    between = _by_differences if exact else _by_squares
+    nearest = _by_differences if exact else _by_squares
     for start in range(0, n_rows, step):
         chunk = rows(slice(start, min(start + step, n_rows)))
-        near = between(queries, chunk)
-        own = (positions >= start) & (positions < start + chunk.shape[0])
-        near[np.flatnonzero(own), positions[own] - start] = np.inf
-        where = np.broadcast_to(np.arange(start, start + chunk.shape[0]), near.shape)
-        if near.shape[1] > n_neighbors:
-            # Only rows that have something nearer than what is known.
-            part = np.argpartition(near, n_neighbors - 1, axis=1)[:, :n_neighbors]
-            near = np.take_along_axis(near, part, axis=1)
-            where = np.take_along_axis(where, part, axis=1)
+        # One more: a sample is its own nearest neighbor.
+        near, where = nearest(queries, chunk, min(n_neighbors + 1, chunk.shape[0]))
+        where = where + start
+        near[where == positions[:, None]] = np.inf
         better = near.min(axis=1) < distance[:, -1]
         both = np.concatenate([distance[better], near[better]], axis=1)
         found = np.concatenate([index[better], where[better]], axis=1)
-        order = np.lexsort((found, both))[:, :n_neighbors]
+        order = np.argsort(both, axis=1, kind="stable")[:, :n_neighbors]
         distance[better] = np.take_along_axis(both, order, axis=1)
         index[better] = np.take_along_axis(found, order, axis=1)
     index[np.isinf(distance)] = -1
     return distance, index
 
 
-def _by_squares(queries, chunk):
-    return euclidean_distances(queries, chunk, squared=True)
+def _by_squares(queries, chunk, n_neighbors):
+    """As fast as can be: |a|² - 2ab + |b|²."""
+    search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(chunk)
+    return search.kneighbors(queries)
 
 
-def _by_differences(queries, chunk):
+def _by_differences(queries, chunk, n_neighbors):
     if scipy.sparse.issparse(chunk):
-        chunk = chunk.toarray()
-        queries = queries.toarray()
-    return cdist(queries, chunk, "sqeuclidean")
+        chunk, queries = chunk.toarray(), queries.toarray()
+    squares = cdist(queries, chunk, "sqeuclidean")
+    part = np.argpartition(squares, n_neighbors - 1, axis=1)[:, :n_neighbors]
+    return np.take_along_axis(squares, part, axis=1), part
 
 
 def _exactly(rows, queries, distance, index):
