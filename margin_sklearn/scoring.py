@@ -1,13 +1,12 @@
 """margin_auc_score: the area under the margin distribution, as a scikit-learn scorer."""
 
-import numbers
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_scalar
 from sklearn.utils.metadata_routing import UNUSED
 
+from .checks import check_bool, check_choice, check_int, check_random_state_parameter
 from .margins import check_bounds, margin_auc
 from .network_margins import (
     DEFAULT,
@@ -202,10 +201,10 @@ class MarginAUCScorer(BaseEstimator):
 
     def _check_settings(self):
         check_bounds(self.floor, self.ceiling)
-        if self.at not in ("samples", "neighborhood"):
-            raise ValueError(f"at must be 'samples' or 'neighborhood', got {self.at!r}.")
-        if self.max_samples is not None:
-            check_scalar(self.max_samples, "max_samples", numbers.Integral, min_val=1)
+        check_choice("at", self.at, ("samples", "neighborhood"))
+        check_int("max_samples", self.max_samples, 1, also=(None,))
+        check_bool("noise_weight", self.noise_weight)
+        check_random_state_parameter("random_state", self.random_state)
         if self.noise_weight and self.at != "neighborhood":
             raise ValueError(
                 "noise_weight=True needs at='neighborhood': it weighs samples by the labels "
