@@ -5,8 +5,15 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import TransformerTags, check_random_state, check_scalar
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     check_consistent_length,
@@ -16,15 +23,23 @@ from sklearn.utils.validation import (
 )
 
 from .batches import take_rows
+from .checks import (
+    as_numbers,
+    check_bool,
+    check_choice,
+    check_int,
+    check_random_state_parameter,
+    check_real,
+)
 from .classifier import MarginClassifier
 from .exceptions import NotSeparatedWarning
 from .network_margins import check_samples, margins_at
 from .networks import as_network
-from .pipelines import final_classifier, fit_transformers
+from .pipelines import final_classifier, fit_transformers, pass_on_random_state
 from .pruning import Pruning, train_pruned, train_watched
 from .report import class_report
 from .scales import check_scale
-from .strategies import check_strategy, class_quotas, n_to_select, select
+from .strategies import check_strategy, n_to_select, raised_to_minima, select
 from .validation import check_lengths, validate_y
 
 __all__ = ["MarginSubsetSelector"]
@@ -53,7 +68,13 @@ def _estimator_has(name):
     return check
 
 
-class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class MarginSubsetSelector(
+    MetaEstimatorMixin,
+    ClassifierMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
     r"""Train a network to separation, keep few samples, chosen by margin, and go on with them.
 
     To samples what :class:`~sklearn.feature_selection.RFE` is to features. :meth:`fit` trains
@@ -78,6 +99,8 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         that :func:`margins` takes. None stands for ``MarginClassifier(max_epochs=200)``.
     n_samples_to_select : float or int, default=0.01
         Share (float in (0, 1]) or number (int) of the samples to keep. 1.0 goes on with all.
+        A share that gives fewer than ``min_per_class`` of each class is raised to that, with
+        a warning; a number of samples that does is an error.
     strategy : str or callable, default="smallest"
         Which samples to keep:
 
@@ -121,8 +144,11 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         What to do where the network does not separate its samples: go on from where it is,
         with a :class:`NotSeparatedWarning`, or raise a RuntimeError.
     random_state : int, RandomState instance or None, default=None
-        For strategies that draw, the order of scoring, and the default estimator. An
-        estimator that is given has its own.
+        For strategies that draw, the order of scoring, and each part of the estimator (in a
+        Pipeline as well) whose own ``random_state`` is None.
+    verbose : int, default=0
+        How the training of the estimator shows its progress, until separation and after it, as
+        for :class:`MarginClassifier`; 0 leaves that to the estimator.
 
     Attributes
     ----------
@@ -180,7 +206,8 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     *Pipelines.* A step of scikit-learn's Pipeline cannot leave rows out of y, so the selector
     is the last step, around the network:
-    ``make_pipeline(StandardScaler(), MarginSubsetSelector(MarginClassifier()))``.
+    ``make_pipeline(StandardScaler(), MarginSubsetSelector(MarginClassifier()))``. For a step
+    before the last there is :class:`MarginSubsetSampler` and imbalanced-learn's Pipeline.
 
     References
     ----------
@@ -223,6 +250,7 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         prefit=False,
         on_unseparated="warn",
         random_state=None,
+        verbose=0,
     ):
         self.estimator = estimator
         self.n_samples_to_select = n_samples_to_select
@@ -239,12 +267,15 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.prefit = prefit
         self.on_unseparated = on_unseparated
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.three_d_array = True
-        tags.transformer_tags = TransformerTags()
+        given = isinstance(self.estimator, BaseEstimator)
+        inner = get_tags(self.estimator if given else MarginClassifier())
+        tags.input_tags, tags.classifier_tags = inner.input_tags, inner.classifier_tags
+        # transform picks rows, whatever is in them.
+        tags.transformer_tags.preserves_dtype = []
         return tags
 
     # --- fitting --------------------------------------------------------------------
@@ -269,8 +300,8 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a setting or the data cannot be used; for instance fewer samples to select
-            than classes.
+            If a setting or the data cannot be used; for instance a number of samples to
+            select below that of the classes.
         TypeError
             If the estimator is none that can be trained (or, with ``prefit``, scored).
         RuntimeError
@@ -285,7 +316,9 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         n = n_to_select(self.n_samples_to_select, len(part))
         if self.stratify:
             # What cannot work is said before the training, not after it.
-            class_quotas(np.bincount(part), n, self.min_per_class)
+            n = raised_to_minima(
+                n, self.n_samples_to_select, np.bincount(part), self.min_per_class
+            )
         seed = None
         if self.random_state is not None:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
@@ -314,10 +347,13 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _train(self, X, y, sample_weight, choose, rng):
         if self.estimator is None:
-            estimator = MarginClassifier(max_epochs=200, random_state=self.random_state)
+            estimator = MarginClassifier(max_epochs=200)
         else:
             estimator = clone(self.estimator)
         classifier = final_classifier(estimator)
+        pass_on_random_state(estimator, self.random_state)
+        if self.verbose:
+            classifier.set_params(verbose=self.verbose)
         if classifier.restore_best is not None:
             raise ValueError(
                 f"restore_best={classifier.restore_best!r} of the estimator would end with "
@@ -420,30 +456,17 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _check_settings(self):
         check_strategy(self.strategy)
-        check_scalar(self.min_per_class, "min_per_class", numbers.Integral, min_val=0)
-        check_scalar(self.continue_epochs, "continue_epochs", numbers.Integral, min_val=0)
-        check_scalar(self.reselect_every, "reselect_every", numbers.Integral, min_val=1)
+        for name in ("stratify", "freeze_batch_norm", "noise_guard", "prefit"):
+            check_bool(name, getattr(self, name))
+        for name, least in (("min_per_class", 0), ("continue_epochs", 0), ("reselect_every", 1)):
+            check_int(name, getattr(self, name), least)
         for name in ("separation", "score_share"):
-            check_scalar(
-                getattr(self, name),
-                name,
-                numbers.Real,
-                min_val=0,
-                max_val=1,
-                include_boundaries="right",
-            )
-        if self.continue_lr != "auto":
-            check_scalar(
-                self.continue_lr,
-                "continue_lr",
-                numbers.Real,
-                min_val=0,
-                include_boundaries="neither",
-            )
-        if self.on_unseparated not in ("warn", "raise"):
-            raise ValueError(
-                f"on_unseparated must be 'warn' or 'raise', got {self.on_unseparated!r}."
-            )
+            check_real(name, getattr(self, name), 0, 1, closed="right")
+        check_real("continue_lr", self.continue_lr, 0, closed="neither", also=("auto",))
+        check_choice("on_unseparated", self.on_unseparated, ("warn", "raise"))
+        check_random_state_parameter("random_state", self.random_state)
+        if not isinstance(self.verbose, bool):
+            check_int("verbose", self.verbose, 0)
 
     # --- the selection --------------------------------------------------------------
 
@@ -465,21 +488,23 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def transform(self, X):
         """The selected rows of the X that the selector was fitted on.
 
+        Rows are told by their positions; values are not looked at.
+
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-            What :meth:`fit` was given, or other columns of the same samples' table in the
-            same order: rows are told by their positions.
+            What :meth:`fit` was given: as many rows, in the same order, of the same columns.
 
         Returns
         -------
         X_selected : as X, of shape (n_selected, ...)
-            In the order of X; of a DataFrame, with its index.
+            In the order of X; of a DataFrame, with its index. :meth:`set_output` asks for a
+            DataFrame.
 
         Raises
         ------
         ValueError
-            If X has another number of rows.
+            If X has another number of rows or of columns, or columns of other names.
         """
         check_is_fitted(self, "support_")
         if not hasattr(X, "shape") and not isinstance(X, list | tuple):
@@ -501,7 +526,10 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return take_rows(X, self.sample_indices_)
 
     def fit_transform(self, X, y, sample_weight=None):
-        """Fit, and return the selected rows of X.
+        """Fit, and return the selected rows of X, with a warning: y still has all of its own.
+
+        A Pipeline calls it where the selector is not the last step, and the next step then
+        gets fewer rows of X than of y. :meth:`fit_resample` returns both.
 
         Parameters
         ----------
@@ -512,6 +540,13 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         -------
         X_selected : as X, of shape (n_selected, ...)
         """
+        warnings.warn(
+            "MarginSubsetSelector.fit_transform leaves rows out of X, but not out of y. As a "
+            "step before the last of a Pipeline it cannot work: put the selector last, around "
+            "the classifier, or use MarginSubsetSampler in imbalanced-learn's Pipeline. "
+            "fit_resample(X, y) gives the selected rows of both.",
+            stacklevel=2,
+        )
         return self.fit(X, y, sample_weight=sample_weight).transform(X)
 
     def fit_resample(self, X, y, sample_weight=None):
@@ -597,8 +632,11 @@ def _weighted(values, sample_weight):
     """Those of the values whose sample has a weight other than 0."""
     if sample_weight is None or isinstance(sample_weight, numbers.Number):
         return values
-    weight = column_or_1d(sample_weight)
+    weight = as_numbers("sample_weight", column_or_1d(sample_weight))
     check_consistent_length(values, weight)
+    if not np.isfinite(weight).all() or (weight < 0).any():
+        bad = weight[~np.isfinite(weight) | (weight < 0)][0]
+        raise ValueError(f"sample_weight must be finite and not negative, got {bad}.")
     return values[weight != 0]
 
 
