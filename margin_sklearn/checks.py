@@ -13,6 +13,7 @@ __all__ = [
     "check_int",
     "check_random_state_parameter",
     "check_real",
+    "check_rows",
     "refuse",
 ]
 
@@ -98,6 +99,14 @@ def check_random_state_parameter(name, value):
         or not 0 <= value < 2**32
     ):
         refuse(name, "None, an integer from 0 to 2**32 - 1 or a RandomState instance", value)
+
+
+def check_rows(name, value):
+    """Raise unless ``value`` is something that has rows: what is in them is not looked at."""
+    if isinstance(value, dict | set | str | bytes | type) or not (
+        hasattr(value, "__array__") or hasattr(value, "shape") or hasattr(value, "__len__")
+    ):
+        refuse(name, "one array, DataFrame or sparse matrix of shape (n_samples, ...)", value)
 
 
 def as_numbers(name, values):

@@ -55,7 +55,7 @@ def _check_memory(settings, n_weights):
     needed = 2 * torch.get_default_dtype().itemsize * n_weights
     if needed > _memory():
         raise InvalidParameterError(
-            f"{settings} makes a network of {n_weights:,} weights. They and their "
+            f"{settings} make a network of {n_weights:,} weights. They and their "
             f"gradients need {needed / 2**30:,.0f} GiB, more than the {_memory() / 2**30:,.0f} "
             "GiB of memory that this machine has."
         )
@@ -110,7 +110,7 @@ class MLP(nn.Sequential):
         hidden = _widths("hidden_layer_sizes", hidden_layer_sizes)
         widths = (math.prod(input_shape), *hidden, int(n_classes))
         n_weights = sum((before + 1) * after for before, after in pairwise(widths))
-        _check_memory(f"{hidden_layer_sizes=}", n_weights)
+        _check_memory(f"{hidden_layer_sizes=}, {n_classes=}", n_weights)
         layers: list[nn.Module] = [nn.Flatten()] if len(input_shape) > 1 else []
         for before, after in pairwise(widths[:-1]):
             layers.append(nn.Linear(before, after))
@@ -196,7 +196,9 @@ class ConvNet(nn.Module):
         n_features = (widths or (depth,))[-1]
         if pooling == "flatten":
             n_features *= math.prod(sides)
-        _check_memory(f"{channels=}, {kernel_size=}", filters + n_features * n_classes)
+        _check_memory(
+            f"{channels=}, {kernel_size=}, {n_classes=}", filters + n_features * n_classes
+        )
         layers: list[nn.Module] = [nn.Unflatten(1, (1, input_shape[0]))] if grey else []
         for width, pools in zip(widths, pooled, strict=True):
             layers.append(conv(depth, width, kernel_size, padding=kernel_size // 2))

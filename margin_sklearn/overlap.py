@@ -216,7 +216,7 @@ def _check_n_samples(named, n_samples, y):
     if y is not None:
         told = {"y": len(y), **told}
     if n_samples is not None:
-        check_int("n_samples", n_samples, 1)
+        check_int("n_samples", n_samples, 1, 10**9)
         told = {"n_samples": int(n_samples), **told}
     if not told:
         raise ValueError("Indices do not tell how many samples there are: pass n_samples.")

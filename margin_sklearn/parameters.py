@@ -64,7 +64,7 @@ class NestedParamsEstimator(BaseEstimator):
         return {name: value for name, value in vars(self).items() if is_nested(name)}
 
     def _hint(self, name):
-        """" Did you mean …?", where a parameter is known that may be meant by ``name``."""
+        """ " Did you mean …?", where a parameter is known that may be meant by ``name``."""
         meant = {own: own for own in super().get_params(deep=False)}
         meant.update(ELSEWHERE)
         for prefix in PREFIXES:

@@ -8,7 +8,7 @@ from .network_margins import MAX_SAMPLES
 from .scoring import make_margin_auc_scorer
 from .validation import validate_y
 
-__all__ = ["MarginCurveDisplay", "axes", "need_matplotlib"]
+__all__ = ["MarginCurveDisplay", "axes", "check_name", "need_matplotlib"]
 
 
 class MarginCurveDisplay:
@@ -93,8 +93,8 @@ class MarginCurveDisplay:
         display : MarginCurveDisplay
         """
         check_bool("fill", fill)
+        name = check_name(self.name if name is None else name)
         ax = axes(ax)
-        name = self.name if name is None else name
         # Margins of 0 are ties: not right.
         wrong = np.searchsorted(self.value, 0.0, side="right")
         share = self.fraction[wrong - 1] if wrong else 0.0
@@ -278,6 +278,13 @@ def need_matplotlib():
             f"Displays need matplotlib, which cannot be imported ({error}): "
             'pip install "margin-sklearn[plot]"'
         ) from error
+
+
+def check_name(name):
+    """``name``, which must be a string or None."""
+    if name is not None and not isinstance(name, str):
+        refuse("name", "None or a string", name)
+    return name
 
 
 def axes(ax):

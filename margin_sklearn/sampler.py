@@ -4,11 +4,12 @@ from dataclasses import fields
 
 import numpy as np
 from sklearn.utils import get_tags
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from .batches import take_rows
+from .checks import check_rows
 from .subset import MarginSubsetSelector
+from .validation import check_lengths, validate_y
 
 try:
     from imblearn.base import BaseSampler
@@ -191,8 +192,10 @@ class MarginSubsetSampler(BaseSampler):
     def _fit_resample(self, X, y):
         # imbalanced-learn wants a method of this name. Its own fit_resample is passed by: it
         # takes tables only, and loses the index of y beside an array.
-        check_classification_targets(y)
-        labels = check_target_type(y)
+        check_rows("X", X)
+        check_lengths(self, X, y)
+        # Of two dimensions: one-hot, or a column.
+        labels = check_target_type(y) if getattr(y, "ndim", 1) == 2 else validate_y(self, y)
         validate_data(self, X, skip_check_array=True)
         selector = MarginSubsetSelector(continue_epochs=0, **self.get_params(deep=False))
         self.selector_ = selector.fit(X, labels)

@@ -126,7 +126,11 @@ def _check_callback_parameters(estimator):
         prefix, _, rest = parameter.partition("__")
         name = rest.partition("__")[0]
         # skorch numbers those that have one name: EpochScoring_1, EpochScoring_2.
-        if prefix == "callbacks" and rest and not {name, re.sub(r"_\d+$", "", name)} & {*names}:
+        if (
+            prefix == "callbacks"
+            and rest
+            and not {name, re.sub(r"_\d+$", "", name)} & {*names}
+        ):
             raise InvalidParameterError(
                 f"{parameter} is for a callback named {name!r}, but callbacks has "
                 f"{names or 'none'}: pass (name, callback) tuples to name them."
@@ -142,13 +146,14 @@ def check_classes(classes):
         All labels there will be.
     """
     try:
-        labels = np.asarray(classes, dtype=object)
-    except ValueError:
-        labels = np.empty(0)
-    missing = labels.ndim == 1 and pd.isna(labels).any()
-    if missing or labels.ndim != 1 or len({*labels.tolist()}) < 2:
+        labels = list(np.asarray(classes, dtype=object))
+        known = len(set(labels)) > 1 and not pd.isna(labels).any()
+    except (TypeError, ValueError):
+        # A single thing, or nested lists.
+        known = False
+    if not known:
         refuse("classes", "a list of all labels there will be, two or more, no NaN", classes)
-    if len({isinstance(label, str) for label in labels.tolist()}) > 1:
+    if len({isinstance(label, str) for label in labels}) > 1:
         raise InvalidParameterError(
             f"classes mix strings with labels of other types, got {classes!r}: make them all "
             "of one type."

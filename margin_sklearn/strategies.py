@@ -95,9 +95,10 @@ def n_to_select(n_samples_to_select, n_samples):
     """
     wanted = n_samples_to_select
     if isinstance(wanted, bool | np.bool_) or not isinstance(wanted, numbers.Real):
-        raise TypeError(
-            "n_samples_to_select must be a share (float in (0, 1]) or a number of samples "
-            f"(int), got {wanted!r}."
+        refuse(
+            "n_samples_to_select",
+            "a share (float in (0, 1]) or a number of samples (int)",
+            wanted,
         )
     if isinstance(wanted, numbers.Integral):
         wanted = int(wanted)
@@ -145,7 +146,7 @@ def raised_to_minima(n, n_samples_to_select, counts, min_per_class):
     >>> raised_to_minima(20, 0.02, np.array([900, 90, 10]), min_per_class=1)
     20
     """
-    least = int(np.minimum(min_per_class, counts).sum())
+    least = _minima(counts, min_per_class).sum()
     if n >= least:
         return n
     n_classes = np.count_nonzero(counts)
@@ -160,7 +161,12 @@ def raised_to_minima(n, n_samples_to_select, counts, min_per_class):
         "classes.",
         stacklevel=3,
     )
-    return least
+    return int(least)
+
+
+def _minima(counts, min_per_class):
+    # However large a minimum is: NumPy's integers end at 2**63.
+    return np.minimum(counts, min(min_per_class, int(np.max(counts, initial=0))))
 
 
 def class_quotas(counts, n, min_per_class):
@@ -193,7 +199,7 @@ def class_quotas(counts, n, min_per_class):
     array([17,  2,  1])
     """
     counts = np.asarray(counts)
-    least = np.minimum(min_per_class, counts)
+    least = _minima(counts, min_per_class)
     if n < least.sum():
         raise ValueError(
             f"{n} samples to select are too few for {min_per_class} of each of "

@@ -15,12 +15,7 @@ from sklearn.base import (
 )
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .batches import take_rows
 from .checks import (
@@ -30,6 +25,7 @@ from .checks import (
     check_int,
     check_random_state_parameter,
     check_real,
+    check_rows,
 )
 from .classifier import MarginClassifier
 from .exceptions import NotSeparatedWarning
@@ -308,6 +304,7 @@ class MarginSubsetSelector(
             If the samples are not separated and ``on_unseparated="raise"``.
         """
         self._check_settings()
+        check_rows("X", X)
         check_lengths(self, X, y)
         validate_data(self, X, skip_check_array=True)
         y = validate_y(self, y)
@@ -346,10 +343,11 @@ class MarginSubsetSelector(
         return self
 
     def _train(self, X, y, sample_weight, choose, rng):
-        if self.estimator is None:
-            estimator = MarginClassifier(max_epochs=200)
-        else:
-            estimator = clone(self.estimator)
+        estimator = (
+            MarginClassifier(max_epochs=200) if self.estimator is None else self.estimator
+        )
+        final_classifier(estimator)  # what is none is not to be cloned
+        estimator = clone(estimator)
         classifier = final_classifier(estimator)
         pass_on_random_state(estimator, self.random_state)
         if self.verbose:
@@ -458,7 +456,11 @@ class MarginSubsetSelector(
         check_strategy(self.strategy)
         for name in ("stratify", "freeze_batch_norm", "noise_guard", "prefit"):
             check_bool(name, getattr(self, name))
-        for name, least in (("min_per_class", 0), ("continue_epochs", 0), ("reselect_every", 1)):
+        for name, least in (
+            ("min_per_class", 0),
+            ("continue_epochs", 0),
+            ("reselect_every", 1),
+        ):
             check_int(name, getattr(self, name), least)
         for name in ("separation", "score_share"):
             check_real(name, getattr(self, name), 0, 1, closed="right")
@@ -507,6 +509,7 @@ class MarginSubsetSelector(
             If X has another number of rows or of columns, or columns of other names.
         """
         check_is_fitted(self, "support_")
+        check_rows("X", X)
         if not hasattr(X, "shape") and not isinstance(X, list | tuple):
             X = np.asarray(X)
         if hasattr(self, "n_features_in_") and getattr(X, "ndim", 2) < 2:
@@ -632,11 +635,14 @@ def _weighted(values, sample_weight):
     """Those of the values whose sample has a weight other than 0."""
     if sample_weight is None or isinstance(sample_weight, numbers.Number):
         return values
-    weight = as_numbers("sample_weight", column_or_1d(sample_weight))
-    check_consistent_length(values, weight)
+    weight = as_numbers("sample_weight", sample_weight)
+    if weight.shape != values.shape:
+        raise ValueError(f"sample_weight must have shape {values.shape}, got {weight.shape}.")
     if not np.isfinite(weight).all() or (weight < 0).any():
         bad = weight[~np.isfinite(weight) | (weight < 0)][0]
         raise ValueError(f"sample_weight must be finite and not negative, got {bad}.")
+    if not weight.any():
+        raise ValueError("sample_weight is zero for every sample: there is nothing to fit.")
     return values[weight != 0]
 
 

@@ -5,7 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .checks import as_numbers
-from .plotting import _has_line, axes, need_matplotlib
+from .plotting import _has_line, axes, check_name, need_matplotlib
 from .subset import MarginSubsetSelector
 
 __all__ = ["SubsetDisplay"]
@@ -83,8 +83,8 @@ class SubsetDisplay:
         -------
         display : SubsetDisplay
         """
+        name = check_name(self.name if name is None else name)
         ax = axes(ax)
-        name = self.name if name is None else name
         order = np.argsort(self.margins, kind="stable")
         order = order[: np.count_nonzero(~np.isnan(self.margins))]  # NaN come last
         share = np.arange(1, len(order) + 1) / len(order)
