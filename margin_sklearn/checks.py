@@ -93,11 +93,8 @@ def check_random_state_parameter(name, value):
     """Raise unless ``value`` can seed a generator, as scikit-learn means it."""
     if value is None or value is np.random or isinstance(value, np.random.RandomState):
         return
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers.Integral)
-        or not 0 <= value < 2**32
-    ):
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not 0 <= value < 2**32:
         refuse(name, "None, an integer from 0 to 2**32 - 1 or a RandomState instance", value)
 
 

@@ -55,9 +55,8 @@ def _check_memory(settings, n_weights):
     needed = 2 * torch.get_default_dtype().itemsize * n_weights
     if needed > _memory():
         raise InvalidParameterError(
-            f"{settings} make a network of {n_weights:,} weights. They and their "
-            f"gradients need {needed / 2**30:,.0f} GiB, more than the {_memory() / 2**30:,.0f} "
-            "GiB of memory that this machine has."
+            f"{settings} make a network of {n_weights:,} weights. They and their gradients "
+            f"need {needed / 2**30:,.0f} GiB, but this machine has {_memory() / 2**30:,.0f}."
         )
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+from typing import Any
 
 from sklearn.base import BaseEstimator
 
@@ -68,8 +69,9 @@ class NestedParamsEstimator(BaseEstimator):
         meant = {own: own for own in super().get_params(deep=False)}
         meant.update(ELSEWHERE)
         for prefix in PREFIXES:
+            part: Any = getattr(self, prefix, None)
             try:
-                parameters = inspect.signature(getattr(self, prefix, None)).parameters
+                parameters = inspect.signature(part).parameters
             except (TypeError, ValueError):
                 continue  # an instance, or a name
             for of_part in parameters:

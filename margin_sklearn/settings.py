@@ -41,7 +41,7 @@ def check_settings(estimator):
         refuse("batch_size", "positive, or -1 for all samples", 0)
     stop = estimator.stop_at_separation
     if not isinstance(stop, bool | np.bool_) and not (
-        isinstance(stop, numbers.Real) and 0 < stop <= 1
+        isinstance(stop, numbers.Real) and 0 < float(stop) <= 1
     ):
         refuse(
             "stop_at_separation",
@@ -116,7 +116,7 @@ def _callback(entry):
 
 
 def _check_callback_parameters(estimator):
-    """Raise for ``callbacks__NAME__…`` without a callback of that name; skorch passes it by."""
+    """Raise for ``callbacks__NAME__…`` without a callback of that name: skorch ignores it."""
     names = []
     for entry in estimator.callbacks or ():
         callback = _callback(entry)
