@@ -14,6 +14,7 @@ __all__ = [
     "check_random_state_parameter",
     "check_real",
     "check_rows",
+    "check_verbose",
     "refuse",
 ]
 
@@ -50,7 +51,7 @@ def check_int(name, value, low, high=math.inf, also=()):
 
 
 def check_real(name, value, low, high=math.inf, closed="both", also=()):
-    """Raise unless ``value`` is a number in an interval, or one of ``also``.
+    """Raise unless ``value`` is a float or int in an interval, or one of ``also``.
 
     Neither NaN nor infinite values are, nor are True and False.
 
@@ -69,17 +70,18 @@ def check_real(name, value, low, high=math.inf, closed="both", also=()):
     left = closed in ("both", "left") and low != -math.inf
     right = closed in ("both", "right") and high != math.inf
     if (
-        not isinstance(value, numbers.Real)
+        # Not numbers.Real: torch takes no fractions.
+        not isinstance(value, numbers.Integral | float | np.floating)
         or isinstance(value, bool)
         or not math.isfinite(value)
         or not (low <= value if left else low < value)
         or not (value <= high if right else value < high)
     ):
         if low == 0 and high == math.inf:
-            wanted = f"a finite, {'non-negative' if left else 'positive'} number"
+            wanted = f"a finite, {'non-negative' if left else 'positive'} float or int"
         else:
             span = f"{'[' if left else '('}{low}, {high}{']' if right else ')'}"
-            wanted = "a finite number" if low == -math.inf else f"a number in {span}"
+            wanted = "a finite float or int" if low == -math.inf else f"a float in {span}"
         refuse(name, f"{_listed(also)}{wanted}", value)
 
 
@@ -96,6 +98,12 @@ def check_random_state_parameter(name, value):
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not 0 <= value < 2**32:
         refuse(name, "None, an integer from 0 to 2**32 - 1 or a RandomState instance", value)
+
+
+def check_verbose(value):
+    """Raise unless ``value`` is 0, 1, 2, …; as elsewhere in scikit-learn, True is 1."""
+    if not isinstance(value, bool | np.bool_):
+        check_int("verbose", value, 0)
 
 
 def check_rows(name, value):

@@ -16,6 +16,7 @@ from .checks import (
     check_int,
     check_random_state_parameter,
     check_real,
+    check_verbose,
     refuse,
 )
 
@@ -62,8 +63,7 @@ def check_settings(estimator):
     if not isinstance(device, str | torch.device):
         refuse("device", "'auto' or the name of a torch device such as 'cpu'", device)
     check_random_state_parameter("random_state", estimator.random_state)
-    if not isinstance(estimator.verbose, bool | np.bool_):
-        check_int("verbose", estimator.verbose, 0)
+    check_verbose(estimator.verbose)
 
 
 def _check_class_weight(class_weight):

@@ -26,6 +26,7 @@ from .checks import (
     check_random_state_parameter,
     check_real,
     check_rows,
+    check_verbose,
 )
 from .classifier import MarginClassifier
 from .exceptions import NotSeparatedWarning
@@ -35,6 +36,7 @@ from .pipelines import final_classifier, fit_transformers, pass_on_random_state
 from .pruning import Pruning, train_pruned, train_watched
 from .report import class_report
 from .scales import check_scale
+from .settings import check_settings
 from .strategies import check_strategy, n_to_select, raised_to_minima, select
 from .validation import check_lengths, validate_y
 
@@ -358,6 +360,7 @@ class MarginSubsetSelector(
                 "another epoch than the one that separates the samples: set it to None."
             )
         classifier.set_params(stop_at_separation=self.separation, warm_start=False)
+        check_settings(classifier)  # before transformers are fitted
         inputs = fit_transformers(estimator, X, y)
         if not hasattr(inputs, "shape"):
             inputs = np.asarray(inputs)
@@ -467,8 +470,7 @@ class MarginSubsetSelector(
         check_real("continue_lr", self.continue_lr, 0, closed="neither", also=("auto",))
         check_choice("on_unseparated", self.on_unseparated, ("warn", "raise"))
         check_random_state_parameter("random_state", self.random_state)
-        if not isinstance(self.verbose, bool):
-            check_int("verbose", self.verbose, 0)
+        check_verbose(self.verbose)
 
     # --- the selection --------------------------------------------------------------
 
@@ -485,6 +487,7 @@ class MarginSubsetSelector(
         support : ndarray of bool of shape (n_samples,) or of int of shape (n_selected,)
         """
         check_is_fitted(self, "support_")
+        check_bool("indices", indices)
         return self.sample_indices_ if indices else self.support_
 
     def transform(self, X):
@@ -548,7 +551,7 @@ class MarginSubsetSelector(
             "step before the last of a Pipeline it cannot work: put the selector last, around "
             "the classifier, or use MarginSubsetSampler in imbalanced-learn's Pipeline. "
             "fit_resample(X, y) gives the selected rows of both.",
-            stacklevel=2,
+            stacklevel=3,  # set_output wraps this method
         )
         return self.fit(X, y, sample_weight=sample_weight).transform(X)
 

@@ -836,6 +836,16 @@ def test_in_the_middle_of_a_pipeline(digits, last):
 def test_fit_transform_is_fit_and_transform(digits):
     X, y = digits
     model = selector(network(max_epochs=1), separation=0.01)
-    with pytest.warns(UserWarning, match=r"not out of y.*fit_resample\(X, y\)"):
+    with pytest.warns(UserWarning, match=r"not out of y.*fit_resample\(X, y\)") as caught:
         kept = model.fit_transform(X, y)
+    assert caught[0].filename == __file__
     np.testing.assert_array_equal(kept, clone(model).fit_resample(X, y)[0])
+
+
+def test_settings_are_looked_at_before_transformers_are_fitted(digits):
+    class Refuses(StandardScaler):
+        def fit_transform(self, X, y=None):
+            raise AssertionError
+
+    with pytest.raises(ValueError, match="lr must be"):
+        selector(make_pipeline(Refuses(), network(lr=-1.0))).fit(*digits)
