@@ -1,17 +1,14 @@
 """MarginSubsetSelector: train to separation, keep few samples, go on."""
 
-import numbers
 import warnings
 
 import numpy as np
-import pandas as pd
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
     MetaEstimatorMixin,
     OneToOneFeatureMixin,
     TransformerMixin,
-    clone,
 )
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -19,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .batches import take_rows
 from .checks import (
-    as_numbers,
     check_bool,
     check_choice,
     check_int,
@@ -29,32 +25,12 @@ from .checks import (
     check_verbose,
 )
 from .classifier import MarginClassifier
-from .exceptions import NotSeparatedWarning
-from .network_margins import check_samples, margins_at
-from .networks import as_network
-from .pipelines import final_classifier, fit_transformers, pass_on_random_state
-from .pruning import Pruning, train_pruned, train_watched
+from .continuing import score_fitted, train, weighted
 from .report import class_report
-from .scales import check_scale
-from .settings import check_settings
 from .strategies import check_strategy, n_to_select, raised_to_minima, select
 from .validation import check_lengths, validate_y
 
 __all__ = ["MarginSubsetSelector"]
-
-# The continuing learning rate as a share of the training one, chosen by measurement.
-LR_SHARE = 0.2
-HISTORY = [
-    "phase",
-    "lr",
-    "n_samples",
-    "n_scored",
-    "loss",
-    "accuracy",
-    "rolled_back",
-    "seconds",
-    "scoring_seconds",
-]
 
 
 def _estimator_has(name):
@@ -308,10 +284,9 @@ class MarginSubsetSelector(
         self._check_settings()
         check_rows("X", X)
         check_lengths(self, X, y)
-        validate_data(self, X, skip_check_array=True)
         y = validate_y(self, y)
         labels, index = np.unique(y, return_inverse=True)
-        part = _weighted(index, sample_weight)
+        part = weighted(index, sample_weight)
         n = n_to_select(self.n_samples_to_select, len(part))
         if self.stratify:
             # What cannot work is said before the training, not after it.
@@ -337,100 +312,16 @@ class MarginSubsetSelector(
                 candidates=candidates,
             )
 
-        work = self._score if self.prefit else self._train
-        margins, rows, candidates = work(X, y, sample_weight, choose, rng)
-        chosen = rows[choose(margins, rows, candidates)]
+        work = score_fitted if self.prefit else train
+        trained = work(self, X, y, sample_weight, choose, rng)
+        chosen = trained.rows[choose(trained.margins, trained.rows, trained.candidates)]
+        # Nothing is set before here: an error leaves what an earlier fit left.
+        validate_data(self, X, skip_check_array=True)
+        self.estimator_, self.history_ = trained.estimator, trained.history
+        self.separation_epoch_ = trained.separation_epoch
         self.classes_ = getattr(self.estimator_, "classes_", labels)
-        self._keep(chosen, margins, rows, candidates, labels, index)
+        self._keep(chosen, trained.margins, trained.rows, trained.candidates, labels, index)
         return self
-
-    def _train(self, X, y, sample_weight, choose, rng):
-        estimator = (
-            MarginClassifier(max_epochs=200) if self.estimator is None else self.estimator
-        )
-        final_classifier(estimator)  # what is none is not to be cloned
-        estimator = clone(estimator)
-        classifier = final_classifier(estimator)
-        pass_on_random_state(estimator, self.random_state)
-        if self.verbose:
-            classifier.set_params(verbose=self.verbose)
-        if classifier.restore_best is not None:
-            raise ValueError(
-                f"restore_best={classifier.restore_best!r} of the estimator would end with "
-                "another epoch than the one that separates the samples: set it to None."
-            )
-        classifier.set_params(stop_at_separation=self.separation, warm_start=False)
-        check_settings(classifier)  # before transformers are fitted
-        inputs = fit_transformers(estimator, X, y)
-        if not hasattr(inputs, "shape"):
-            inputs = np.asarray(inputs)
-        rows, watch = train_watched(classifier, inputs, y, sample_weight, aum=self.noise_guard)
-        self.estimator_ = estimator
-        self.separation_epoch_ = classifier.separation_epoch_
-        margins = watch.margins_
-        if margins is None:
-            margins = _margins(classifier, take_rows(inputs, rows), np.asarray(y)[rows])
-        interrupted = classifier.net_.interrupted_
-        if not classifier.separated_ and not interrupted:
-            self._not_separated(np.mean(margins > 0), f"{classifier.n_iter_} epochs")
-        candidates = watch.aum_ >= 0 if self.noise_guard else np.ones(len(rows), dtype=bool)
-        if not candidates.any():
-            raise ValueError(
-                "noise_guard suspects every sample: the network got none of them right early "
-                "in training. Raise max_epochs, or set noise_guard=False."
-            )
-        history = watch.rows_
-        if self.continue_epochs and not interrupted:
-            lr = self.continue_lr
-            if lr == "auto":
-                lr = LR_SHARE * classifier.net_.optimizer_.param_groups[0]["lr"]
-            pruning = Pruning(
-                lambda margins: choose(margins, rows, candidates),
-                candidates,
-                margins,
-                lr=lr,
-                reselect_every=self.reselect_every,
-                score_share=self.score_share,
-                freeze_batch_norm=self.freeze_batch_norm,
-                rng=rng,
-            )
-            train_pruned(classifier, inputs, y, sample_weight, pruning, self.continue_epochs)
-            margins, history = pruning.margins_, [*history, *pruning.rows_]
-        self.history_ = pd.DataFrame(history, columns=HISTORY)
-        self.history_.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
-        return margins, rows, candidates
-
-    def _score(self, X, y, sample_weight, choose, rng):
-        """As ``_train``, of a fitted estimator."""
-        if self.noise_guard:
-            raise ValueError(
-                "noise_guard=True needs the margins of every epoch, which prefit=True does "
-                "not know: choose one of them."
-            )
-        self.estimator_ = self.estimator
-        rows = _weighted(np.arange(len(y)), sample_weight)
-        margins = _margins(self.estimator, take_rows(X, rows), y[rows])
-        share = np.mean(margins > 0)
-        if share < self.separation:
-            self._not_separated(share, "the fit it had")
-        last = self.estimator
-        while hasattr(last, "steps"):
-            last = last.steps[-1][1]
-        self.separation_epoch_ = getattr(last, "separation_epoch_", None)
-        self.history_ = pd.DataFrame(columns=HISTORY, index=pd.RangeIndex(1, 1, name="epoch"))
-        return margins, rows, np.ones(len(rows), dtype=bool)
-
-    def _not_separated(self, accuracy, after):
-        message = (
-            f"The network does not separate its training data after {after}: it classifies "
-            f"{accuracy:.4%} of them right, separation={self.separation} was asked for. What "
-            "is known of pruning is known of separated data. Raise the estimator's "
-            "max_epochs, widen the network, lower its dropout, weight_decay or lr, or lower "
-            "separation; contradictory labels cannot be separated."
-        )
-        if self.on_unseparated == "raise":
-            raise RuntimeError(message)
-        warnings.warn(message, NotSeparatedWarning, stacklevel=4)
 
     def _keep(self, chosen, margins, rows, candidates, labels, index):
         n_samples = len(index)
@@ -632,25 +523,3 @@ class MarginSubsetSelector(
     def _fitted(self):
         check_is_fitted(self, "support_")
         return self.estimator_
-
-
-def _weighted(values, sample_weight):
-    """Those of the values whose sample has a weight other than 0."""
-    if sample_weight is None or isinstance(sample_weight, numbers.Number):
-        return values
-    weight = as_numbers("sample_weight", sample_weight)
-    if weight.shape != values.shape:
-        raise ValueError(f"sample_weight must have shape {values.shape}, got {weight.shape}.")
-    if not np.isfinite(weight).all() or (weight < 0).any():
-        bad = weight[~np.isfinite(weight) | (weight < 0)][0]
-        raise ValueError(f"sample_weight must be finite and not negative, got {bad}.")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every sample: there is nothing to fit.")
-    return values[weight != 0]
-
-
-def _margins(estimator, X, y):
-    """Margins in logits of a fitted estimator."""
-    network = as_network(estimator)
-    X, index = check_samples(network, X, y)
-    return margins_at(network, X, index, check_scale(None))

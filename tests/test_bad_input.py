@@ -38,6 +38,7 @@ from margin_sklearn import (
     margins,
     subset_overlap,
 )
+from margin_sklearn import subset as subset_module
 from margin_sklearn.losses import ExponentialLoss, LogisticLoss
 
 # Two classes, apart from one another; nothing changes them.
@@ -449,13 +450,13 @@ def test_settings_of_the_classifier_in_partial_fit(name, value, word):
 
 @pytest.mark.parametrize(("name", "value", "word"), settings(OF_SELECTION + OF_CONTINUING))
 def test_settings_of_the_selector(name, value, word, monkeypatch):
-    monkeypatch.setattr(MarginSubsetSelector, "_train", None)  # before any training
+    monkeypatch.setattr(subset_module, "train", None)  # before any training
     check_setting(lambda **given: selector(**given).fit(X, y), name, value, word)
 
 
 @pytest.mark.parametrize(("name", "value", "word"), settings(OF_SELECTION))
 def test_settings_of_the_sampler(name, value, word, monkeypatch):
-    monkeypatch.setattr(MarginSubsetSelector, "_train", None)
+    monkeypatch.setattr(subset_module, "train", None)
     check_setting(lambda **given: sampler(**given).fit_resample(X, y), name, value, word)
 
 

@@ -849,3 +849,19 @@ def test_settings_are_looked_at_before_transformers_are_fitted(digits):
 
     with pytest.raises(ValueError, match="lr must be"):
         selector(make_pipeline(Refuses(), network(lr=-1.0))).fit(*digits)
+
+
+@pytest.mark.parametrize("prefit", [False, True])
+def test_a_fit_that_fails_leaves_the_earlier_one(digits, fitted, prefit):
+    X, y = digits
+    model = selector(network(), on_unseparated="raise").fit(X, y)
+    before = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    estimator = fitted if prefit else network(max_epochs=1)
+    model.set_params(estimator=estimator, prefit=prefit)
+    table = pd.DataFrame(X).add_prefix("p")
+    with pytest.raises(RuntimeError, match="does not separate"):
+        model.fit(X if prefit else table, y[::-1])
+    after = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+    assert model.score(X, y) == 1
