@@ -17,8 +17,8 @@ from .modules import MLP
 from .net import MarginNet
 from .parameters import NestedParamsEstimator
 from .reproducibility import generator_state, seeded, torch_threads
+from .settings import check_classes, check_settings
 from .validation import (
-    check_settings,
     check_weights,
     validate_fit,
     validate_labels,
@@ -269,6 +269,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         first = not hasattr(self, "net_")
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
+        if classes is not None:
+            check_classes(classes)
         X, y = validate_fit(self, X, y, reset=first)
         if first:
             self.classes_ = np.unique(classes)

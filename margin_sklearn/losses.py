@@ -3,14 +3,15 @@
 import torch
 from torch import nn
 
+from .checks import check_choice
+
 __all__ = ["ExponentialLoss", "LogisticLoss"]
 
 
 class _PairwiseLoss(nn.Module):
     def __init__(self, reduction="mean"):
         super().__init__()
-        if reduction not in ("none", "mean", "sum"):
-            raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}.")
+        check_choice("reduction", reduction, ("none", "mean", "sum"))
         self.reduction = reduction
 
     @staticmethod

@@ -9,10 +9,9 @@ the share of samples, the margins form the *margin curve*, their quantile functi
 area under it is the *margin-AUC* (arXiv 2107.10199, our operationalisation).
 """
 
-import math
-import numbers
-
 import numpy as np
+
+from .checks import as_numbers, check_real, refuse
 
 __all__ = ["margin_auc", "margin_curve", "margins_from_logits"]
 
@@ -47,7 +46,7 @@ def margins_from_logits(logits, y):
     >>> margins_from_logits([2.0, -0.5], [1, 1])
     array([ 2. , -0.5])
     """
-    logits = np.asarray(logits, dtype=np.float64)
+    logits = as_numbers("logits", logits)
     y = np.asarray(y)
     if logits.ndim == 2 and logits.shape[1] == 1:
         logits = logits[:, 0]
@@ -182,31 +181,28 @@ def margin_auc(margins, sample_weight=None, *, floor=None, ceiling=None):
             "margins contain both inf and -inf, so they have no mean: set a floor and a "
             "ceiling."
         )
-    # Weights relative to the largest cannot overflow in the sum.
+    # Weights relative to the largest, and margins divided by more than there are (a power of
+    # two: exactly), cannot overflow in the sum.
     weight = weight / weight.max()
-    auc = float(np.dot(clipped, weight) / weight.sum())
+    down = 0.5 ** len(weight).bit_length()
+    auc = float(np.dot(clipped * down, weight) / weight.sum()) / down
     if floor is not None and ceiling is not None:
-        auc = min(1.0, max(0.0, (auc - floor) / (ceiling - floor)))
+        # Halves: the difference of two floats may be no float.
+        auc = (auc / 2 - floor / 2) / (ceiling / 2 - floor / 2)
+        auc = min(1.0, max(0.0, auc))
     return auc
 
 
 def check_bounds(floor, ceiling):
-    """Raise a ValueError unless floor and ceiling are None or numbers, floor < ceiling."""
-    for name, bound in (("floor", floor), ("ceiling", ceiling)):
-        if bound is None:
-            continue
-        if not isinstance(bound, numbers.Real):
-            raise TypeError(f"{name} must be a number or None, got {bound!r}.")
-        if not math.isfinite(bound):
-            raise ValueError(f"{name} must be a finite number or None, got {bound}.")
+    """Raise unless floor and ceiling are None or finite numbers, floor < ceiling."""
+    check_real("floor", floor, -np.inf, also=(None,))
+    check_real("ceiling", ceiling, -np.inf, also=(None,))
     if floor is not None and ceiling is not None and not floor < ceiling:
-        raise ValueError(
-            f"floor must be smaller than ceiling, got floor={floor} and ceiling={ceiling}."
-        )
+        refuse("floor", f"smaller than ceiling={ceiling}", floor)
 
 
 def _check_margins(margins, sample_weight):
-    margins = np.asarray(margins, dtype=np.float64)
+    margins = as_numbers("margins", margins)
     if margins.ndim != 1:
         raise ValueError(f"margins must have shape (n_samples,), got {margins.shape}.")
     if len(margins) == 0:
@@ -215,7 +211,7 @@ def _check_margins(margins, sample_weight):
         raise ValueError(f"margins contain NaN (sample {np.isnan(margins).argmax()}).")
     if sample_weight is None:
         return margins, np.ones(len(margins))
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    weight = as_numbers("sample_weight", sample_weight)
     if weight.shape != margins.shape:
         raise ValueError(f"sample_weight must have shape {margins.shape}, got {weight.shape}.")
     if not np.isfinite(weight).all() or (weight < 0).any():
@@ -223,4 +219,5 @@ def _check_margins(margins, sample_weight):
         raise ValueError(f"sample_weight must be finite and non-negative, got {bad}.")
     if not weight.any():
         raise ValueError("sample_weight is zero for every sample.")
-    return margins, weight
+    # Only their ratios count; divided by a power of two, their sum is a float.
+    return margins, np.ldexp(weight, -int(np.frexp(weight.max())[1]))

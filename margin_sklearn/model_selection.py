@@ -4,6 +4,8 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import check_consistent_length
 
+from .checks import check_rows
+
 __all__ = ["ResubstitutionSplit"]
 
 
@@ -46,6 +48,7 @@ class ResubstitutionSplit(BaseCrossValidator):
         ------
         train, test : ndarray of int of shape (n_samples,)
         """
+        check_rows("X", X)
         check_consistent_length(X, y)
         n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
         yield np.arange(n_samples), np.arange(n_samples)

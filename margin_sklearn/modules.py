@@ -1,10 +1,22 @@
 """Torch modules that are sized from the data: inputs to logits."""
 
 import math
+import os
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
+
+from .checks import (
+    InvalidParameterError,
+    check_bool,
+    check_choice,
+    check_int,
+    check_real,
+    refuse,
+)
 
 __all__ = ["MLP", "ConvNet"]
 
@@ -17,22 +29,43 @@ _ACTIVATIONS = {
 }
 
 
-def _activation(name):
-    if name not in _ACTIVATIONS:
-        raise ValueError(f"activation must be one of {sorted(_ACTIVATIONS)}, got {name!r}.")
-    return _ACTIVATIONS[name]()
+def _widths(name, widths):
+    """Widths as a tuple of ints; a single one (of NumPy as well) is one layer."""
+    many = list(widths) if np.ndim(widths) == 1 and not isinstance(widths, str) else [widths]
+    try:
+        for width in many:
+            check_int(name, width, 1)
+    except InvalidParameterError:
+        refuse(name, "a positive integer or a tuple of positive integers", widths)
+    return tuple(int(width) for width in many)
 
 
-def _check_widths(name, widths):
-    widths = (widths,) if isinstance(widths, int) else tuple(widths)
-    if any(int(width) != width or width < 1 for width in widths):
-        raise ValueError(f"{name} must hold positive integers, got {widths}.")
-    return tuple(int(width) for width in widths)
+def _check_common(input_shape, n_classes, batch_norm, dropout, activation):
+    if not isinstance(input_shape, tuple | list):
+        refuse("input_shape", "a tuple of positive integers", input_shape)
+    check_int("n_classes", n_classes, 1)
+    check_bool("batch_norm", batch_norm)
+    check_real("dropout", dropout, 0, 1, closed="left")
+    check_choice("activation", activation, tuple(_ACTIVATIONS))
+    return _widths("input_shape", input_shape)
 
 
-def _check_dropout(dropout):
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be in [0, 1), got {dropout}.")
+def _check_memory(settings, n_weights):
+    """Raise before a network is made that the machine cannot hold, with its gradients."""
+    needed = 2 * torch.get_default_dtype().itemsize * n_weights
+    if needed > _memory():
+        raise InvalidParameterError(
+            f"{settings} make a network of {n_weights:,} weights. They and their gradients "
+            f"need {needed / 2**30:,.0f} GiB, but this machine has {_memory() / 2**30:,.0f}."
+        )
+
+
+def _memory():
+    """Bytes of physical memory; where the system does not tell, what no machine has."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 2**44
 
 
 class MLP(nn.Sequential):
@@ -72,18 +105,20 @@ class MLP(nn.Sequential):
         dropout=0.2,
         activation="relu",
     ):
-        _check_dropout(dropout)
-        width = math.prod(input_shape)
+        input_shape = _check_common(input_shape, n_classes, batch_norm, dropout, activation)
+        hidden = _widths("hidden_layer_sizes", hidden_layer_sizes)
+        widths = (math.prod(input_shape), *hidden, int(n_classes))
+        n_weights = sum((before + 1) * after for before, after in pairwise(widths))
+        _check_memory(f"{hidden_layer_sizes=}, {n_classes=}", n_weights)
         layers: list[nn.Module] = [nn.Flatten()] if len(input_shape) > 1 else []
-        for size in _check_widths("hidden_layer_sizes", hidden_layer_sizes):
-            layers.append(nn.Linear(width, size))
+        for before, after in pairwise(widths[:-1]):
+            layers.append(nn.Linear(before, after))
             if batch_norm:
-                layers.append(nn.BatchNorm1d(size))
-            layers.append(_activation(activation))
+                layers.append(nn.BatchNorm1d(after))
+            layers.append(_ACTIVATIONS[activation]())
             if dropout:
                 layers.append(nn.Dropout(dropout))
-            width = size
-        layers.append(nn.Linear(width, n_classes))
+        layers.append(nn.Linear(*widths[-2:]))
         super().__init__(*layers)
 
 
@@ -133,37 +168,48 @@ class ConvNet(nn.Module):
         pooling="flatten",
     ):
         super().__init__()
-        _check_dropout(dropout)
+        input_shape = _check_common(input_shape, n_classes, batch_norm, dropout, activation)
         if len(input_shape) not in (2, 3, 4):
             raise ValueError(
                 "ConvNet needs images: X of shape (n_samples, height, width), (n_samples, "
                 "channels, height, width) or (n_samples, channels, depth, height, width), "
-                f"got samples of shape {tuple(input_shape)}. Reshape X, or use MLP."
+                f"got samples of shape {input_shape}. Reshape X, or use MLP."
             )
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}.")
-        if pooling not in ("flatten", "mean"):
-            raise ValueError(f"pooling must be 'flatten' or 'mean', got {pooling!r}.")
+        check_int("kernel_size", kernel_size, 1)
+        if kernel_size % 2 == 0:
+            refuse("kernel_size", "an odd integer of at least 1", kernel_size)
+        kernel_size, n_classes = int(kernel_size), int(n_classes)
+        check_choice("pooling", pooling, ("flatten", "mean"))
+        widths = _widths("channels", channels)
         grey = len(input_shape) == 2
         depth = 1 if grey else input_shape[0]
         sides = list(input_shape if grey else input_shape[1:])
         conv: Any = nn.Conv2d if len(sides) == 2 else nn.Conv3d
         norm: Any = nn.BatchNorm2d if len(sides) == 2 else nn.BatchNorm3d
         pool: Any = nn.MaxPool2d if len(sides) == 2 else nn.MaxPool3d
-        layers: list[nn.Module] = [nn.Unflatten(1, (1, sides[0]))] if grey else []
-        for width in _check_widths("channels", channels):
+        filters = sum(a * b for a, b in pairwise((depth, *widths))) * kernel_size ** len(sides)
+        pooled = []
+        for _ in widths:
+            pooled.append(min(sides) >= 2)
+            sides = [side // 2 for side in sides] if pooled[-1] else sides
+        n_features = (widths or (depth,))[-1]
+        if pooling == "flatten":
+            n_features *= math.prod(sides)
+        _check_memory(
+            f"{channels=}, {kernel_size=}, {n_classes=}", filters + n_features * n_classes
+        )
+        layers: list[nn.Module] = [nn.Unflatten(1, (1, input_shape[0]))] if grey else []
+        for width, pools in zip(widths, pooled, strict=True):
             layers.append(conv(depth, width, kernel_size, padding=kernel_size // 2))
             if batch_norm:
                 layers.append(norm(width))
-            layers.append(_activation(activation))
-            if min(sides) >= 2:
+            layers.append(_ACTIVATIONS[activation]())
+            if pools:
                 layers.append(pool(2))
-                sides = [side // 2 for side in sides]
             depth = width
         self.features = nn.Sequential(*layers)
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
-        n_features = depth if pooling == "mean" else depth * math.prod(sides)
         self.output = nn.Linear(n_features, n_classes)
         if conv is nn.Conv2d:
             # The same numbers in another order in memory: faster on a CPU. (torch's type hints

@@ -5,6 +5,7 @@ import torch
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from .batches import chunk_length, take_rows
+from .checks import check_rows
 from .pseudopoints import distance_unit, pseudo_points
 from .scales import SAMPLE_SIZES, check_scale
 
@@ -206,6 +207,7 @@ def check_samples(network, X, y):
     ValueError
         If lengths differ, there is no sample, or a label is unknown to the network.
     """
+    check_rows("X", X)
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     check_consistent_length(X, y)

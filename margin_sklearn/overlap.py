@@ -1,12 +1,13 @@
 """How far selections of samples agree, beside what chance would give."""
 
 import itertools
-import numbers
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
+
+from .checks import check_int
+from .validation import validate_y
 
 __all__ = ["SubsetOverlap", "subset_overlap"]
 
@@ -113,7 +114,7 @@ def subset_overlap(*selections, n_samples=None, y=None):
         y = np.asarray(y)
         if y.ndim != 1:
             raise ValueError(f"y must have shape (n_samples,), got {y.shape}.")
-        classes = np.unique(y, return_inverse=True)[1]
+        classes = np.unique(validate_y(None, y), return_inverse=True)[1]
     n_samples = _check_n_samples(named, n_samples, y)
     if classes is None:
         classes = np.zeros(n_samples, dtype=int)
@@ -190,7 +191,10 @@ def _as_array(selection, name):
                 "as pipeline[-1]."
             )
         check_is_fitted(selection, "support_")
-    array = np.asarray(getattr(selection, "support_", selection))
+    try:
+        array = np.asarray(getattr(selection, "support_", selection))
+    except ValueError:
+        array = np.empty(())  # lists of different lengths
     if array.ndim != 1:
         raise ValueError(
             f"{name} must be a fitted selector, a boolean mask or an array of indices, got "
@@ -212,7 +216,7 @@ def _check_n_samples(named, n_samples, y):
     if y is not None:
         told = {"y": len(y), **told}
     if n_samples is not None:
-        check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
+        check_int("n_samples", n_samples, 1, 10**9)
         told = {"n_samples": int(n_samples), **told}
     if not told:
         raise ValueError("Indices do not tell how many samples there are: pass n_samples.")

@@ -1,12 +1,33 @@
 """Parameters of parts: ``module__hidden_layer_sizes``, ``optimizer__momentum`` and so on."""
 
+import difflib
 import inspect
+from typing import Any
 
 from sklearn.base import BaseEstimator
 
 __all__ = ["NestedParamsEstimator"]
 
 PREFIXES = ("module", "optimizer", "criterion", "callbacks")
+# What MLPClassifier and others call it, where a name is neither one of ours nor one of a part.
+ELSEWHERE = {
+    "alpha": "weight_decay",
+    "beta_1": "optimizer__betas",
+    "beta_2": "optimizer__betas",
+    "early_stopping": "restore_best='margin_auc'",
+    "epochs": "max_epochs",
+    "epsilon": "optimizer__eps",
+    "learning_rate": "lr",
+    "learning_rate_init": "lr",
+    "label_smoothing": "criterion__label_smoothing",
+    "loss": "criterion",
+    "max_iter": "max_epochs",
+    "momentum": "optimizer__momentum",
+    "n_epochs": "max_epochs",
+    "nesterovs_momentum": "optimizer__nesterov",
+    "seed": "random_state",
+    "solver": "optimizer",
+}
 
 
 class NestedParamsEstimator(BaseEstimator):
@@ -36,11 +57,28 @@ class NestedParamsEstimator(BaseEstimator):
                 raise TypeError(
                     f"{type(self).__name__} got an unexpected argument {name!r}. Beside its "
                     f"own parameters it takes names that begin with {_PREFIX_LIST}."
+                    f"{self._hint(name)}"
                 )
             setattr(self, name, value)
 
     def _nested_params(self):
         return {name: value for name, value in vars(self).items() if is_nested(name)}
+
+    def _hint(self, name):
+        """ " Did you mean …?", where a parameter is known that may be meant by ``name``."""
+        meant = {own: own for own in super().get_params(deep=False)}
+        meant.update(ELSEWHERE)
+        for prefix in PREFIXES:
+            part: Any = getattr(self, prefix, None)
+            try:
+                parameters = inspect.signature(part).parameters
+            except (TypeError, ValueError):
+                continue  # an instance, or a name
+            for of_part in parameters:
+                meant.setdefault(of_part, f"{prefix}__{of_part}")
+                meant[f"{prefix}__{of_part}"] = f"{prefix}__{of_part}"
+        close = difflib.get_close_matches(name, meant, n=1, cutoff=0.75)
+        return f" Did you mean {meant[close[0]]}?" if close else ""
 
     def get_params(self, deep=True):
         """Parameters of the estimator, ``module__…`` and the like among them.
@@ -79,7 +117,7 @@ class NestedParamsEstimator(BaseEstimator):
                 raise ValueError(
                     f"Invalid parameter {name!r} for estimator {type(self).__name__}. Valid "
                     f"parameters are: {sorted(known)}, and names that begin with "
-                    f"{_PREFIX_LIST}."
+                    f"{_PREFIX_LIST}.{self._hint(name)}"
                 )
         for name, value in params.items():
             setattr(self, name, value)

@@ -1,10 +1,10 @@
-"""A classifier at the end of a Pipeline: reached, and fitted in two parts."""
+"""A classifier at the end of a Pipeline: reached, seeded, and fitted in two parts."""
 
 from sklearn.pipeline import Pipeline
 
 from .classifier import MarginClassifier
 
-__all__ = ["final_classifier", "fit_transformers"]
+__all__ = ["final_classifier", "fit_transformers", "pass_on_random_state"]
 
 
 def final_classifier(estimator):
@@ -38,6 +38,23 @@ def final_classifier(estimator):
                 "selected could not be told: leave it out, or put it before the selector."
             )
     return final_classifier(estimator.steps[-1][1])
+
+
+def pass_on_random_state(estimator, random_state):
+    """Give ``random_state`` to each part of ``estimator`` whose own is None.
+
+    Parameters
+    ----------
+    estimator : MarginClassifier or Pipeline
+        It is changed.
+    random_state : int, RandomState instance or None
+    """
+    unseeded = {
+        name: random_state
+        for name, value in estimator.get_params().items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    estimator.set_params(**unseeded)
 
 
 def fit_transformers(estimator, X, y):

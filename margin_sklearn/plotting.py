@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from .checks import as_numbers, check_bool, refuse
 from .margins import check_bounds, margin_auc, margin_curve, margins_from_logits
 from .network_margins import MAX_SAMPLES
 from .scoring import make_margin_auc_scorer
+from .validation import validate_y
 
-__all__ = ["MarginCurveDisplay"]
+__all__ = ["MarginCurveDisplay", "axes", "check_name", "need_matplotlib"]
 
 
 class MarginCurveDisplay:
@@ -90,11 +92,9 @@ class MarginCurveDisplay:
         -------
         display : MarginCurveDisplay
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
-        name = self.name if name is None else name
+        check_bool("fill", fill)
+        name = check_name(self.name if name is None else name)
+        ax = axes(ax)
         # Margins of 0 are ties: not right.
         wrong = np.searchsorted(self.value, 0.0, side="right")
         share = self.fraction[wrong - 1] if wrong else 0.0
@@ -184,6 +184,7 @@ class MarginCurveDisplay:
         -------
         display : MarginCurveDisplay
         """
+        need_matplotlib()
         scorer = make_margin_auc_scorer(
             scale, at=at, floor=floor, ceiling=ceiling, max_samples=max_samples
         )
@@ -232,9 +233,15 @@ class MarginCurveDisplay:
         -------
         display : MarginCurveDisplay
         """
-        y_score = np.asarray(y_score)
-        classes, index = np.unique(np.asarray(y_true), return_inverse=True)
-        n_columns = 2 if y_score.ndim == 1 else y_score.shape[1]
+        need_matplotlib()
+        y_score = as_numbers("y_score", y_score)
+        if y_score.ndim not in (1, 2):
+            raise ValueError(
+                "y_score must have shape (n_samples, n_classes) or (n_samples,), got "
+                f"{y_score.shape}."
+            )
+        classes, index = np.unique(validate_y(None, y_true), return_inverse=True)
+        n_columns = 2 if y_score.ndim == 1 else max(2, y_score.shape[1])
         if len(classes) != n_columns:
             raise ValueError(
                 f"y_true holds {len(classes)} different labels, y_score is for {n_columns} "
@@ -260,6 +267,37 @@ class MarginCurveDisplay:
             name=name,
             of=of,
         )
+
+
+def need_matplotlib():
+    """Raise an ImportError that says how to get matplotlib, before anything is computed."""
+    try:
+        import matplotlib.pyplot  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"Displays need matplotlib, which cannot be imported ({error}): "
+            'pip install "margin-sklearn[plot]"'
+        ) from error
+
+
+def check_name(name):
+    """``name``, which must be a string or None."""
+    if name is not None and not isinstance(name, str):
+        refuse("name", "None or a string", name)
+    return name
+
+
+def axes(ax):
+    """``ax``, or new axes where it is None."""
+    need_matplotlib()
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        return plt.subplots()[1]
+    if not isinstance(ax, Axes):
+        refuse("ax", "None or matplotlib Axes", ax)
+    return ax
 
 
 def _has_line(ax, height):

@@ -1,11 +1,15 @@
 """MarginSubsetSampler: a step of imbalanced-learn's Pipeline that keeps few samples."""
 
+from dataclasses import fields
+
 import numpy as np
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from .batches import take_rows
+from .checks import check_rows
 from .subset import MarginSubsetSelector
+from .validation import check_lengths, validate_y
 
 try:
     from imblearn.base import BaseSampler
@@ -38,7 +42,8 @@ class MarginSubsetSampler(BaseSampler):
         What the margins come from, as for :class:`MarginSubsetSelector`.
     n_samples_to_select : float or int, default=0.1
         Share (float in (0, 1]) or number (int) of the samples to keep. The selector's 1 % is
-        too few to train on from scratch.
+        too few to train on from scratch. A share too small for ``min_per_class`` is raised,
+        with a warning.
     strategy : str or callable, default="coverage"
         Which samples to keep, as for :class:`MarginSubsetSelector`. "random" needs no network:
         it is the baseline to compare the others with, and is of use with ``noise_guard``.
@@ -57,8 +62,10 @@ class MarginSubsetSampler(BaseSampler):
         What to do where the network does not separate its samples: choose all the same, with
         a :class:`NotSeparatedWarning`, or raise a RuntimeError.
     random_state : int, RandomState instance or None, default=None
-        For strategies that draw, and the default estimator. An estimator that is given has
-        its own.
+        For strategies that draw, and each part of the estimator whose own ``random_state`` is
+        None.
+    verbose : int, default=0
+        How the training shows its progress, as for :class:`MarginSubsetSelector`.
 
     Attributes
     ----------
@@ -116,6 +123,7 @@ class MarginSubsetSampler(BaseSampler):
         prefit=False,
         on_unseparated="warn",
         random_state=None,
+        verbose=0,
     ):
         self.estimator = estimator
         self.n_samples_to_select = n_samples_to_select
@@ -127,10 +135,14 @@ class MarginSubsetSampler(BaseSampler):
         self.prefit = prefit
         self.on_unseparated = on_unseparated
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
+        of_estimator = get_tags(MarginSubsetSelector(self.estimator)).input_tags
+        # One by one: imbalanced-learn's have more fields.
+        for field in fields(of_estimator):
+            setattr(tags.input_tags, field.name, getattr(of_estimator, field.name))
         tags.sampler_tags.sample_indices = True
         return tags
 
@@ -168,8 +180,8 @@ class MarginSubsetSampler(BaseSampler):
         Raises
         ------
         ValueError
-            If a setting or the data cannot be used; for instance fewer samples to select
-            than classes.
+            If a setting or the data cannot be used; for instance a number of samples to
+            select below that of the classes.
         TypeError
             If the estimator is none that can be trained (or, with ``prefit``, scored).
         RuntimeError
@@ -180,8 +192,10 @@ class MarginSubsetSampler(BaseSampler):
     def _fit_resample(self, X, y):
         # imbalanced-learn wants a method of this name. Its own fit_resample is passed by: it
         # takes tables only, and loses the index of y beside an array.
-        check_classification_targets(y)
-        labels = check_target_type(y)
+        check_rows("X", X)
+        check_lengths(self, X, y)
+        # Of two dimensions: one-hot, or a column.
+        labels = check_target_type(y) if getattr(y, "ndim", 1) == 2 else validate_y(self, y)
         validate_data(self, X, skip_check_array=True)
         selector = MarginSubsetSelector(continue_epochs=0, **self.get_params(deep=False))
         self.selector_ = selector.fit(X, labels)

@@ -1,14 +1,19 @@
 """margin_auc_score: the area under the margin distribution, as a scikit-learn scorer."""
 
-import numbers
 import warnings
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metadata_routing import UNUSED
 
+from .checks import (
+    as_numbers,
+    check_bool,
+    check_choice,
+    check_int,
+    check_random_state_parameter,
+)
 from .margins import check_bounds, margin_auc
 from .network_margins import (
     DEFAULT,
@@ -286,23 +291,24 @@ class MarginAUCScorer(BaseEstimator):
         X, index = check_samples(network, X, y)
         weight = None
         if sample_weight is not None:
-            weight = check_array(
-                sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-            )
+            weight = as_numbers("sample_weight", sample_weight)
             if weight.shape != (len(index),):
                 raise ValueError(
                     f"sample_weight must have shape ({len(index)},), got {weight.shape}."
                 )
-            if (weight < 0).any():
-                raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
+            if not np.isfinite(weight).all() or (weight < 0).any():
+                bad = weight[~np.isfinite(weight) | (weight < 0)][0]
+                raise ValueError(f"sample_weight must be finite and non-negative, got {bad}.")
+            if not weight.any():
+                raise ValueError("sample_weight is zero for every sample.")
         return margin_distribution(network, X, index, weight, **self.get_params())
 
     def _check_settings(self):
         check_bounds(self.floor, self.ceiling)
-        if self.at not in ("samples", "neighborhood"):
-            raise ValueError(f"at must be 'samples' or 'neighborhood', got {self.at!r}.")
-        if self.max_samples is not None:
-            check_scalar(self.max_samples, "max_samples", numbers.Integral, min_val=1)
+        check_choice("at", self.at, ("samples", "neighborhood"))
+        check_int("max_samples", self.max_samples, 1, also=(None,))
+        check_bool("noise_weight", self.noise_weight)
+        check_random_state_parameter("random_state", self.random_state)
         if self.noise_weight and self.at != "neighborhood":
             raise ValueError(
                 "noise_weight=True needs at='neighborhood': it weighs samples by the labels "

@@ -1,10 +1,20 @@
 """Which samples to keep: from margins and labels to indices. NumPy only."""
 
 import numbers
+import warnings
 
 import numpy as np
 
-__all__ = ["STRATEGIES", "check_strategy", "class_quotas", "n_to_select", "select"]
+from .checks import refuse
+
+__all__ = [
+    "STRATEGIES",
+    "check_strategy",
+    "class_quotas",
+    "n_to_select",
+    "raised_to_minima",
+    "select",
+]
 
 # Strata of "coverage".
 N_STRATA = 50
@@ -59,9 +69,10 @@ STRATEGIES = {
 def check_strategy(strategy):
     """Raise a ValueError unless ``strategy`` is a name in ``STRATEGIES`` or callable."""
     if not callable(strategy) and not (isinstance(strategy, str) and strategy in STRATEGIES):
-        raise ValueError(
-            f"strategy must be one of {tuple(STRATEGIES)} or a function "
-            f"(margins, y, n, rng) -> indices, got {strategy!r}."
+        refuse(
+            "strategy",
+            f"one of {tuple(STRATEGIES)} or a function (margins, y, n, rng) -> indices",
+            strategy,
         )
 
 
@@ -84,9 +95,10 @@ def n_to_select(n_samples_to_select, n_samples):
     """
     wanted = n_samples_to_select
     if isinstance(wanted, bool | np.bool_) or not isinstance(wanted, numbers.Real):
-        raise TypeError(
-            "n_samples_to_select must be a share (float in (0, 1]) or a number of samples "
-            f"(int), got {wanted!r}."
+        refuse(
+            "n_samples_to_select",
+            "a share (float in (0, 1]) or a number of samples (int)",
+            wanted,
         )
     if isinstance(wanted, numbers.Integral):
         wanted = int(wanted)
@@ -102,6 +114,59 @@ def n_to_select(n_samples_to_select, n_samples):
             "Pass an int for a number of samples."
         )
     return max(1, round(float(wanted) * n_samples))
+
+
+def raised_to_minima(n, n_samples_to_select, counts, min_per_class):
+    """``n``, or the minima of the classes together where a share of the samples gives less.
+
+    Parameters
+    ----------
+    n : int
+        What ``n_samples_to_select`` stands for.
+    n_samples_to_select : float or int
+        A number of samples is not raised: it was asked for as it is.
+    counts : ndarray of int of shape (n_classes,)
+        Samples of each class.
+    min_per_class : int
+        A smaller class gives all it has.
+
+    Returns
+    -------
+    n : int
+
+    Raises
+    ------
+    ValueError
+        If a number of samples is less than the minima together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from margin_sklearn.strategies import raised_to_minima
+    >>> raised_to_minima(20, 0.02, np.array([900, 90, 10]), min_per_class=1)
+    20
+    """
+    least = _minima(counts, min_per_class).sum()
+    if n >= least:
+        return n
+    n_classes = np.count_nonzero(counts)
+    if isinstance(n_samples_to_select, numbers.Integral):
+        raise ValueError(
+            f"{n} samples to select are too few for {min_per_class} of each of {n_classes} "
+            "classes: raise n_samples_to_select, lower min_per_class, or set stratify=False."
+        )
+    warnings.warn(
+        f"n_samples_to_select={n_samples_to_select} of {np.sum(counts):,} samples would keep "
+        f"{n}: {least} are kept instead, min_per_class={min_per_class} of each of {n_classes} "
+        "classes.",
+        stacklevel=3,
+    )
+    return int(least)
+
+
+def _minima(counts, min_per_class):
+    # However large a minimum is: NumPy's integers end at 2**63.
+    return np.minimum(counts, min(min_per_class, int(np.max(counts, initial=0))))
 
 
 def class_quotas(counts, n, min_per_class):
@@ -134,7 +199,7 @@ def class_quotas(counts, n, min_per_class):
     array([17,  2,  1])
     """
     counts = np.asarray(counts)
-    least = np.minimum(min_per_class, counts)
+    least = _minima(counts, min_per_class)
     if n < least.sum():
         raise ValueError(
             f"{n} samples to select are too few for {min_per_class} of each of "

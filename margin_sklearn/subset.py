@@ -1,47 +1,36 @@
 """MarginSubsetSelector: train to separation, keep few samples, go on."""
 
-import numbers
 import warnings
 
 import numpy as np
-import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import TransformerTags, check_random_state, check_scalar
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
 )
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .batches import take_rows
+from .checks import (
+    check_bool,
+    check_choice,
+    check_int,
+    check_random_state_parameter,
+    check_real,
+    check_rows,
+    check_verbose,
+)
 from .classifier import MarginClassifier
-from .exceptions import NotSeparatedWarning
-from .network_margins import check_samples, margins_at
-from .networks import as_network
-from .pipelines import final_classifier, fit_transformers
-from .pruning import Pruning, train_pruned, train_watched
+from .continuing import score_fitted, train, weighted
 from .report import class_report
-from .scales import check_scale
-from .strategies import check_strategy, class_quotas, n_to_select, select
+from .strategies import check_strategy, n_to_select, raised_to_minima, select
 from .validation import check_lengths, validate_y
 
 __all__ = ["MarginSubsetSelector"]
-
-# The continuing learning rate as a share of the training one, chosen by measurement.
-LR_SHARE = 0.2
-HISTORY = [
-    "phase",
-    "lr",
-    "n_samples",
-    "n_scored",
-    "loss",
-    "accuracy",
-    "rolled_back",
-    "seconds",
-    "scoring_seconds",
-]
 
 
 def _estimator_has(name):
@@ -53,7 +42,13 @@ def _estimator_has(name):
     return check
 
 
-class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class MarginSubsetSelector(
+    MetaEstimatorMixin,
+    ClassifierMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
     r"""Train a network to separation, keep few samples, chosen by margin, and go on with them.
 
     To samples what :class:`~sklearn.feature_selection.RFE` is to features. :meth:`fit` trains
@@ -78,6 +73,8 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         that :func:`margins` takes. None stands for ``MarginClassifier(max_epochs=200)``.
     n_samples_to_select : float or int, default=0.01
         Share (float in (0, 1]) or number (int) of the samples to keep. 1.0 goes on with all.
+        A share that gives fewer than ``min_per_class`` of each class is raised to that, with
+        a warning; a number of samples that does is an error.
     strategy : str or callable, default="smallest"
         Which samples to keep:
 
@@ -121,8 +118,11 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         What to do where the network does not separate its samples: go on from where it is,
         with a :class:`NotSeparatedWarning`, or raise a RuntimeError.
     random_state : int, RandomState instance or None, default=None
-        For strategies that draw, the order of scoring, and the default estimator. An
-        estimator that is given has its own.
+        For strategies that draw, the order of scoring, and each part of the estimator (in a
+        Pipeline as well) whose own ``random_state`` is None.
+    verbose : int, default=0
+        How the training of the estimator shows its progress, until separation and after it, as
+        for :class:`MarginClassifier`; 0 leaves that to the estimator.
 
     Attributes
     ----------
@@ -180,7 +180,8 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     *Pipelines.* A step of scikit-learn's Pipeline cannot leave rows out of y, so the selector
     is the last step, around the network:
-    ``make_pipeline(StandardScaler(), MarginSubsetSelector(MarginClassifier()))``.
+    ``make_pipeline(StandardScaler(), MarginSubsetSelector(MarginClassifier()))``. For a step
+    before the last there is :class:`MarginSubsetSampler` and imbalanced-learn's Pipeline.
 
     References
     ----------
@@ -223,6 +224,7 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         prefit=False,
         on_unseparated="warn",
         random_state=None,
+        verbose=0,
     ):
         self.estimator = estimator
         self.n_samples_to_select = n_samples_to_select
@@ -239,12 +241,15 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.prefit = prefit
         self.on_unseparated = on_unseparated
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.three_d_array = True
-        tags.transformer_tags = TransformerTags()
+        given = isinstance(self.estimator, BaseEstimator)
+        inner = get_tags(self.estimator if given else MarginClassifier())
+        tags.input_tags, tags.classifier_tags = inner.input_tags, inner.classifier_tags
+        # transform picks rows, whatever is in them.
+        tags.transformer_tags.preserves_dtype = []
         return tags
 
     # --- fitting --------------------------------------------------------------------
@@ -269,23 +274,25 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a setting or the data cannot be used; for instance fewer samples to select
-            than classes.
+            If a setting or the data cannot be used; for instance a number of samples to
+            select below that of the classes.
         TypeError
             If the estimator is none that can be trained (or, with ``prefit``, scored).
         RuntimeError
             If the samples are not separated and ``on_unseparated="raise"``.
         """
         self._check_settings()
+        check_rows("X", X)
         check_lengths(self, X, y)
-        validate_data(self, X, skip_check_array=True)
         y = validate_y(self, y)
         labels, index = np.unique(y, return_inverse=True)
-        part = _weighted(index, sample_weight)
+        part = weighted(index, sample_weight)
         n = n_to_select(self.n_samples_to_select, len(part))
         if self.stratify:
             # What cannot work is said before the training, not after it.
-            class_quotas(np.bincount(part), n, self.min_per_class)
+            n = raised_to_minima(
+                n, self.n_samples_to_select, np.bincount(part), self.min_per_class
+            )
         seed = None
         if self.random_state is not None:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
@@ -305,95 +312,16 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 candidates=candidates,
             )
 
-        work = self._score if self.prefit else self._train
-        margins, rows, candidates = work(X, y, sample_weight, choose, rng)
-        chosen = rows[choose(margins, rows, candidates)]
+        work = score_fitted if self.prefit else train
+        trained = work(self, X, y, sample_weight, choose, rng)
+        chosen = trained.rows[choose(trained.margins, trained.rows, trained.candidates)]
+        # Nothing is set before here: an error leaves what an earlier fit left.
+        validate_data(self, X, skip_check_array=True)
+        self.estimator_, self.history_ = trained.estimator, trained.history
+        self.separation_epoch_ = trained.separation_epoch
         self.classes_ = getattr(self.estimator_, "classes_", labels)
-        self._keep(chosen, margins, rows, candidates, labels, index)
+        self._keep(chosen, trained.margins, trained.rows, trained.candidates, labels, index)
         return self
-
-    def _train(self, X, y, sample_weight, choose, rng):
-        if self.estimator is None:
-            estimator = MarginClassifier(max_epochs=200, random_state=self.random_state)
-        else:
-            estimator = clone(self.estimator)
-        classifier = final_classifier(estimator)
-        if classifier.restore_best is not None:
-            raise ValueError(
-                f"restore_best={classifier.restore_best!r} of the estimator would end with "
-                "another epoch than the one that separates the samples: set it to None."
-            )
-        classifier.set_params(stop_at_separation=self.separation, warm_start=False)
-        inputs = fit_transformers(estimator, X, y)
-        if not hasattr(inputs, "shape"):
-            inputs = np.asarray(inputs)
-        rows, watch = train_watched(classifier, inputs, y, sample_weight, aum=self.noise_guard)
-        self.estimator_ = estimator
-        self.separation_epoch_ = classifier.separation_epoch_
-        margins = watch.margins_
-        if margins is None:
-            margins = _margins(classifier, take_rows(inputs, rows), np.asarray(y)[rows])
-        interrupted = classifier.net_.interrupted_
-        if not classifier.separated_ and not interrupted:
-            self._not_separated(np.mean(margins > 0), f"{classifier.n_iter_} epochs")
-        candidates = watch.aum_ >= 0 if self.noise_guard else np.ones(len(rows), dtype=bool)
-        if not candidates.any():
-            raise ValueError(
-                "noise_guard suspects every sample: the network got none of them right early "
-                "in training. Raise max_epochs, or set noise_guard=False."
-            )
-        history = watch.rows_
-        if self.continue_epochs and not interrupted:
-            lr = self.continue_lr
-            if lr == "auto":
-                lr = LR_SHARE * classifier.net_.optimizer_.param_groups[0]["lr"]
-            pruning = Pruning(
-                lambda margins: choose(margins, rows, candidates),
-                candidates,
-                margins,
-                lr=lr,
-                reselect_every=self.reselect_every,
-                score_share=self.score_share,
-                freeze_batch_norm=self.freeze_batch_norm,
-                rng=rng,
-            )
-            train_pruned(classifier, inputs, y, sample_weight, pruning, self.continue_epochs)
-            margins, history = pruning.margins_, [*history, *pruning.rows_]
-        self.history_ = pd.DataFrame(history, columns=HISTORY)
-        self.history_.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
-        return margins, rows, candidates
-
-    def _score(self, X, y, sample_weight, choose, rng):
-        """As ``_train``, of a fitted estimator."""
-        if self.noise_guard:
-            raise ValueError(
-                "noise_guard=True needs the margins of every epoch, which prefit=True does "
-                "not know: choose one of them."
-            )
-        self.estimator_ = self.estimator
-        rows = _weighted(np.arange(len(y)), sample_weight)
-        margins = _margins(self.estimator, take_rows(X, rows), y[rows])
-        share = np.mean(margins > 0)
-        if share < self.separation:
-            self._not_separated(share, "the fit it had")
-        last = self.estimator
-        while hasattr(last, "steps"):
-            last = last.steps[-1][1]
-        self.separation_epoch_ = getattr(last, "separation_epoch_", None)
-        self.history_ = pd.DataFrame(columns=HISTORY, index=pd.RangeIndex(1, 1, name="epoch"))
-        return margins, rows, np.ones(len(rows), dtype=bool)
-
-    def _not_separated(self, accuracy, after):
-        message = (
-            f"The network does not separate its training data after {after}: it classifies "
-            f"{accuracy:.4%} of them right, separation={self.separation} was asked for. What "
-            "is known of pruning is known of separated data. Raise the estimator's "
-            "max_epochs, widen the network, lower its dropout, weight_decay or lr, or lower "
-            "separation; contradictory labels cannot be separated."
-        )
-        if self.on_unseparated == "raise":
-            raise RuntimeError(message)
-        warnings.warn(message, NotSeparatedWarning, stacklevel=4)
 
     def _keep(self, chosen, margins, rows, candidates, labels, index):
         n_samples = len(index)
@@ -420,30 +348,20 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _check_settings(self):
         check_strategy(self.strategy)
-        check_scalar(self.min_per_class, "min_per_class", numbers.Integral, min_val=0)
-        check_scalar(self.continue_epochs, "continue_epochs", numbers.Integral, min_val=0)
-        check_scalar(self.reselect_every, "reselect_every", numbers.Integral, min_val=1)
+        for name in ("stratify", "freeze_batch_norm", "noise_guard", "prefit"):
+            check_bool(name, getattr(self, name))
+        for name, least in (
+            ("min_per_class", 0),
+            ("continue_epochs", 0),
+            ("reselect_every", 1),
+        ):
+            check_int(name, getattr(self, name), least)
         for name in ("separation", "score_share"):
-            check_scalar(
-                getattr(self, name),
-                name,
-                numbers.Real,
-                min_val=0,
-                max_val=1,
-                include_boundaries="right",
-            )
-        if self.continue_lr != "auto":
-            check_scalar(
-                self.continue_lr,
-                "continue_lr",
-                numbers.Real,
-                min_val=0,
-                include_boundaries="neither",
-            )
-        if self.on_unseparated not in ("warn", "raise"):
-            raise ValueError(
-                f"on_unseparated must be 'warn' or 'raise', got {self.on_unseparated!r}."
-            )
+            check_real(name, getattr(self, name), 0, 1, closed="right")
+        check_real("continue_lr", self.continue_lr, 0, closed="neither", also=("auto",))
+        check_choice("on_unseparated", self.on_unseparated, ("warn", "raise"))
+        check_random_state_parameter("random_state", self.random_state)
+        check_verbose(self.verbose)
 
     # --- the selection --------------------------------------------------------------
 
@@ -460,28 +378,32 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         support : ndarray of bool of shape (n_samples,) or of int of shape (n_selected,)
         """
         check_is_fitted(self, "support_")
+        check_bool("indices", indices)
         return self.sample_indices_ if indices else self.support_
 
     def transform(self, X):
         """The selected rows of the X that the selector was fitted on.
 
+        Rows are told by their positions; values are not looked at.
+
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-            What :meth:`fit` was given, or other columns of the same samples' table in the
-            same order: rows are told by their positions.
+            What :meth:`fit` was given: as many rows, in the same order, of the same columns.
 
         Returns
         -------
         X_selected : as X, of shape (n_selected, ...)
-            In the order of X; of a DataFrame, with its index.
+            In the order of X; of a DataFrame, with its index. :meth:`set_output` asks for a
+            DataFrame.
 
         Raises
         ------
         ValueError
-            If X has another number of rows.
+            If X has another number of rows or of columns, or columns of other names.
         """
         check_is_fitted(self, "support_")
+        check_rows("X", X)
         if not hasattr(X, "shape") and not isinstance(X, list | tuple):
             X = np.asarray(X)
         if hasattr(self, "n_features_in_") and getattr(X, "ndim", 2) < 2:
@@ -501,7 +423,10 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return take_rows(X, self.sample_indices_)
 
     def fit_transform(self, X, y, sample_weight=None):
-        """Fit, and return the selected rows of X.
+        """Fit, and return the selected rows of X, with a warning: y still has all of its own.
+
+        A Pipeline calls it where the selector is not the last step, and the next step then
+        gets fewer rows of X than of y. :meth:`fit_resample` returns both.
 
         Parameters
         ----------
@@ -512,6 +437,13 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         -------
         X_selected : as X, of shape (n_selected, ...)
         """
+        warnings.warn(
+            "MarginSubsetSelector.fit_transform leaves rows out of X, but not out of y. As a "
+            "step before the last of a Pipeline it cannot work: put the selector last, around "
+            "the classifier, or use MarginSubsetSampler in imbalanced-learn's Pipeline. "
+            "fit_resample(X, y) gives the selected rows of both.",
+            stacklevel=3,  # set_output wraps this method
+        )
         return self.fit(X, y, sample_weight=sample_weight).transform(X)
 
     def fit_resample(self, X, y, sample_weight=None):
@@ -591,19 +523,3 @@ class MarginSubsetSelector(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def _fitted(self):
         check_is_fitted(self, "support_")
         return self.estimator_
-
-
-def _weighted(values, sample_weight):
-    """Those of the values whose sample has a weight other than 0."""
-    if sample_weight is None or isinstance(sample_weight, numbers.Number):
-        return values
-    weight = column_or_1d(sample_weight)
-    check_consistent_length(values, weight)
-    return values[weight != 0]
-
-
-def _margins(estimator, X, y):
-    """Margins in logits of a fitted estimator."""
-    network = as_network(estimator)
-    X, index = check_samples(network, X, y)
-    return margins_at(network, X, index, check_scale(None))

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .plotting import _has_line
+from .checks import as_numbers
+from .plotting import _has_line, axes, check_name, need_matplotlib
 from .subset import MarginSubsetSelector
 
 __all__ = ["SubsetDisplay"]
@@ -82,11 +83,8 @@ class SubsetDisplay:
         -------
         display : SubsetDisplay
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
-        name = self.name if name is None else name
+        name = check_name(self.name if name is None else name)
+        ax = axes(ax)
         order = np.argsort(self.margins, kind="stable")
         order = order[: np.count_nonzero(~np.isnan(self.margins))]  # NaN come last
         share = np.arange(1, len(order) + 1) / len(order)
@@ -166,6 +164,7 @@ class SubsetDisplay:
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         """
+        need_matplotlib()
         selector = _fitted_selector(selector)
         return cls.from_predictions(
             selector.margins_,
@@ -207,7 +206,8 @@ class SubsetDisplay:
             If shapes or dtypes are others, no sample has a margin, or one that is marked
             has none.
         """
-        margins = np.asarray(margins, dtype=np.float64)
+        need_matplotlib()
+        margins = as_numbers("margins", margins)
         if margins.ndim != 1:
             raise ValueError(f"margins must have shape (n_samples,), got {margins.shape}.")
         if np.isnan(margins).all():
@@ -247,7 +247,10 @@ def _percent(share):
 
 
 def _check_mask(mask, name, margins):
-    mask = np.asarray(mask)
+    try:
+        mask = np.asarray(mask)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a mask of booleans: {error}") from error
     if mask.dtype != bool:
         raise ValueError(
             f"{name} must be a mask of booleans, got dtype {mask.dtype}. "

@@ -1,84 +1,22 @@
-"""What MarginClassifier accepts: settings, X, y, weights; or scikit-learn's kind of error."""
+"""What MarginClassifier accepts: X, y, weights; or scikit-learn's kind of error."""
 
 import numbers
 
 import numpy as np
 import torch
-from sklearn.utils import check_scalar, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
-from skorch.callbacks import Callback
 
 __all__ = [
     "check_lengths",
-    "check_settings",
     "check_weights",
     "validate_fit",
     "validate_labels",
     "validate_predict",
     "validate_y",
 ]
-
-
-def check_settings(estimator):
-    """Raise a TypeError or ValueError for settings that no fit can use."""
-    number = {"target_type": numbers.Real}
-    whole = {"target_type": numbers.Integral}
-    check_scalar(estimator.lr, "lr", **number, min_val=0, include_boundaries="neither")
-    check_scalar(estimator.weight_decay, "weight_decay", **number, min_val=0)
-    check_scalar(estimator.max_epochs, "max_epochs", **whole, min_val=1)
-    check_scalar(estimator.batch_size, "batch_size", **whole, min_val=-1)
-    if estimator.batch_size == 0:
-        raise ValueError("batch_size must be positive, or -1 for all samples; got 0.")
-    stop = estimator.stop_at_separation
-    if not isinstance(stop, bool | np.bool_) and not (
-        isinstance(stop, numbers.Real) and 0 < float(stop) <= 1
-    ):
-        raise ValueError(
-            "stop_at_separation must be True, False or the share of samples to be classified "
-            f"right, a float in (0, 1]; got {stop!r}."
-        )
-    for name in ("lr", "weight_decay"):
-        if not np.isfinite(getattr(estimator, name)):
-            raise ValueError(f"{name} must be finite, got {getattr(estimator, name)}.")
-    for name, known in (
-        ("criterion", ("cross_entropy", "exponential", "logistic")),
-        ("optimizer", ("adam", "adamw", "sgd")),
-    ):
-        value = getattr(estimator, name)
-        if not callable(value) and value not in known:
-            raise ValueError(f"{name} must be one of {known} or a torch class, got {value!r}.")
-    if estimator.restore_best not in (None, "margin_auc"):
-        raise ValueError(
-            f"restore_best must be None or 'margin_auc', got {estimator.restore_best!r}."
-        )
-    if estimator.restore_best is not None and stop:
-        raise ValueError(
-            f"stop_at_separation={stop} ends with the epoch that separates the samples, "
-            f"restore_best={estimator.restore_best!r} with another one: choose one of them."
-        )
-    callbacks = estimator.callbacks
-    if callbacks is not None and (
-        not isinstance(callbacks, list | tuple)
-        or not all(_is_callback(entry) for entry in callbacks)
-    ):
-        raise ValueError(
-            "callbacks must be a list of skorch callbacks or of (name, callback) tuples, got "
-            f"{callbacks!r}."
-        )
-    if not callable(estimator.module) and not isinstance(estimator.module, torch.nn.Module):
-        raise ValueError(
-            f"module must be a torch.nn.Module class or a function that makes one, got "
-            f"{estimator.module!r}."
-        )
-
-
-def _is_callback(entry):
-    callback = entry[1] if isinstance(entry, tuple) and len(entry) == 2 else entry
-    return isinstance(callback, Callback) or (
-        isinstance(callback, type) and issubclass(callback, Callback)
-    )
 
 
 def validate_fit(estimator, X, y, reset):
@@ -111,9 +49,9 @@ def check_lengths(estimator, X, y):
         check_consistent_length(_to_numpy(X), _to_numpy(y))
     except ValueError as error:
         raise ValueError(
-            f"{error}. X and y must hold the same samples. A Pipeline step that drops rows "
-            "of X cannot drop them from y: put such a step last (MarginSubsetSelector "
-            "around the classifier), or use imbalanced-learn's Pipeline."
+            f"{error}. X and y must hold the same samples. A step of scikit-learn's Pipeline "
+            "that drops rows of X cannot drop them from y: put MarginSubsetSelector last, "
+            "around the classifier, or use MarginSubsetSampler in imbalanced-learn's Pipeline."
         ) from error
 
 

@@ -165,3 +165,34 @@ def test_unusable_margins_or_weights_raise(function, margins, weight, match):
 def test_unusable_bounds_raise(floor, ceiling):
     with pytest.raises(ValueError, match="floor|ceiling"):
         margin_auc([1.0], floor=floor, ceiling=ceiling)
+
+
+@pytest.mark.parametrize("far", [1e308, 1.7e308])
+def test_bounds_whose_difference_is_no_float(far):
+    # A third at each bound, and in the middle.
+    assert margin_auc([-far, 0.0, far], floor=-far, ceiling=far) == 0.5
+    assert margin_auc([-1.0, 0.5, 2.0], floor=-far, ceiling=far) == 0.5
+    assert margin_auc([np.inf, np.inf, -far, -far], floor=-far, ceiling=far) == 0.5
+    assert margin_auc([np.inf, 0.0], floor=0.0, ceiling=far) == 0.5
+
+
+def test_large_margins_and_weights_do_not_overflow():
+    assert margin_auc([1.5e308] * 3) == 1.5e308
+    assert margin_auc([1.0, 3.0], [1e308, 1e308]) == 2.0
+    fraction, value = margin_curve([1.0, 3.0], [1e308, 1e308])
+    assert fraction.tolist() == [0.5, 1.0]
+    assert value.tolist() == [1.0, 3.0]
+
+
+@given(weighted_margins(), st.integers(-200, 200))
+def test_neither_unit_of_margins_nor_of_weights_matters(case, exponent):
+    values, weights = case
+    unit = 2.0**exponent
+    assert margin_auc(values * unit, weights) == margin_auc(values, weights) * unit
+    assert margin_auc(values, weights * unit) == margin_auc(values, weights)
+    assert margin_auc(values * unit, weights, floor=-unit, ceiling=unit) == margin_auc(
+        values, weights, floor=-1, ceiling=1
+    )
+    np.testing.assert_array_equal(
+        margin_curve(values, weights * unit), margin_curve(values, weights)
+    )

@@ -323,7 +323,7 @@ def test_a_million_samples_take_no_time(n_classes):
         ([[0], None], {"n_samples": 3}, r"selections\[1\] must be .* got None"),
         ([[0], [1]], {"y": [[0], [1]]}, r"y must have shape .* got \(2, 1\)"),
         ([[0], [1]], {"y": "ab"}, r"y must have shape .* got \(\)"),
-        ([[0], [1]], {"n_samples": 0}, "n_samples == 0"),
+        ([[0], [1]], {"n_samples": 0}, "n_samples must be an integer between 1 and"),
     ],
 )
 def test_unusable_arguments_raise(selections, kwargs, match):

@@ -6,7 +6,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from margin_sklearn import MarginClassifier
-from margin_sklearn.pipelines import final_classifier, fit_transformers
+from margin_sklearn.pipelines import (
+    final_classifier,
+    fit_transformers,
+    pass_on_random_state,
+)
 
 
 def test_the_last_step_is_found_however_deep():
@@ -49,3 +53,14 @@ def test_without_transformers_there_is_nothing_to_do(iris):
     X, y = iris
     assert fit_transformers(MarginClassifier(), X, y) is X
     assert fit_transformers(make_pipeline(None, MarginClassifier()), X, y) is X
+
+
+def test_random_state_goes_to_what_has_none():
+    seeded, own = PCA(), PCA(random_state=7)
+    pipeline = make_pipeline(seeded, own, StandardScaler(), MarginClassifier())
+    pass_on_random_state(pipeline, 3)
+    assert seeded.random_state == 3
+    assert own.random_state == 7
+    assert pipeline[-1].random_state == 3
+    pass_on_random_state(pipeline, None)
+    assert seeded.random_state == 3

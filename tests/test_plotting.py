@@ -1,4 +1,5 @@
 import inspect
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,6 +8,7 @@ from sklearn.metrics import RocCurveDisplay
 
 from margin_sklearn import (
     MarginCurveDisplay,
+    SubsetDisplay,
     make_margin_auc_scorer,
     margin_auc_score,
     margin_curve,
@@ -125,3 +127,40 @@ def test_infinite_margins_can_be_drawn():
     display = MarginCurveDisplay(fraction=fraction, value=value).plot()
     assert np.isfinite(display.line_.get_ydata()).all()
     plt.gcf().canvas.draw()
+
+
+@pytest.fixture
+def without_matplotlib(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.parametrize(
+    ("display", "name", "n_given"),
+    [
+        (MarginCurveDisplay, "from_estimator", 3),
+        (MarginCurveDisplay, "from_predictions", 2),
+        (SubsetDisplay, "from_estimator", 1),
+        (SubsetDisplay, "from_predictions", 2),
+    ],
+)
+@pytest.mark.usefixtures("without_matplotlib")
+def test_without_matplotlib(display, name, n_given):
+    """Said before anything is computed: of None, that would fail."""
+    with pytest.raises(ImportError, match=r'pip install "margin-sklearn\[plot\]"'):
+        getattr(display, name)(*[None] * n_given)
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_plot_without_matplotlib():
+    display = MarginCurveDisplay(fraction=np.ones(1), value=np.ones(1))
+    with pytest.raises(ImportError, match=r'pip install "margin-sklearn\[plot\]"'):
+        display.plot()
+
+
+def test_a_column_of_scores_is_for_two_classes():
+    one, two = (
+        MarginCurveDisplay.from_predictions([0, 1, 1], scores)
+        for scores in (np.array([-1.0, 0.5, 2.0]), np.array([[-1.0], [0.5], [2.0]]))
+    )
+    np.testing.assert_array_equal(one.line_.get_ydata(), two.line_.get_ydata())

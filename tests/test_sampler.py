@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 import inspect
 import sys
@@ -16,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks as sklearn_checks
 
 import margin_sklearn
@@ -325,3 +327,49 @@ def test_package_with_imbalanced_learn():
     assert margin_sklearn.MarginSubsetSampler is MarginSubsetSampler
     with pytest.raises(AttributeError, match="no attribute 'MarginSampler'"):
         _ = margin_sklearn.MarginSampler
+
+
+# --- after its estimator ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [None, NETWORK, KNeighborsClassifier()])
+def test_tags_are_those_of_the_estimator(estimator):
+    tags = get_tags(sampler(estimator)).input_tags
+    of = get_tags(estimator or MarginClassifier()).input_tags
+    for field in dataclasses.fields(of):
+        assert getattr(tags, field.name) == getattr(of, field.name)
+
+
+def test_random_state_goes_to_an_estimator_that_has_none(digits):
+    estimator = clone(NETWORK).set_params(random_state=None, max_epochs=1)
+    first, second, other = (
+        sampler(estimator, separation=0.01, random_state=seed).fit(*digits).selector_.margins_
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+    assert estimator.random_state is None
+
+
+def test_verbose(digits, capsys):
+    sampler(clone(NETWORK).set_params(max_epochs=60), verbose=1).fit(*digits)
+    assert "/60" in capsys.readouterr().err
+
+
+def test_a_share_too_small_for_the_classes_is_raised(digits):
+    X, y = digits
+    model = sampler(n_samples_to_select=0.01, min_per_class=2)
+    with pytest.warns(UserWarning, match="would keep 6: 20 are kept"):
+        kept, labels = model.fit_resample(X, y)
+    assert kept.shape == (20, 64)
+    assert np.bincount(labels).tolist() == [2] * 10
+
+
+def test_labels_are_looked_at_first(digits):
+    X, y = digits
+    names = y.astype(object)
+    names[0] = "zero"
+    with pytest.raises(ValueError, match="mixes strings"):
+        sampler().fit_resample(X, names)
+    with pytest.raises(ValueError, match="599"):
+        sampler().fit_resample(X, y[:-1])

@@ -14,6 +14,7 @@ from margin_sklearn.strategies import (
     check_strategy,
     class_quotas,
     n_to_select,
+    raised_to_minima,
     select,
 )
 
@@ -624,3 +625,24 @@ def test_other_types_raise(wanted):
     with pytest.raises(TypeError, match="n_samples_to_select must be") as error:
         n_to_select(wanted, 7)
     assert str(error.value).endswith(f"got {wanted!r}.")
+
+
+# --- minima -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "counts", "minimum", "raised"),
+    [(6, [60] * 10, 1, 10), (3, [60, 2], 5, 7), (1, [5, 0, 5], 1, 2), (3, [2, 2], 10**30, 4)],
+)
+def test_a_share_is_raised_to_the_minima(n, counts, minimum, raised):
+    match = f"=0.01 of {sum(counts)} samples would keep {n}: {raised} are kept.*={minimum} of"
+    with pytest.warns(UserWarning, match=match):
+        assert raised_to_minima(n, 0.01, np.array(counts), minimum) == raised
+    with pytest.raises(ValueError, match=f"{n} samples to select are too few for {minimum}"):
+        raised_to_minima(n, n, np.array(counts), minimum)
+
+
+@pytest.mark.parametrize("share", [0.5, 5])
+def test_enough_samples_are_left_as_they_are(share):
+    assert raised_to_minima(5, share, np.array([5, 5]), 1) == 5
+    assert raised_to_minima(5, share, np.array([5, 5]), 0) == 5

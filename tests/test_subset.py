@@ -8,11 +8,13 @@ import scipy.sparse
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import make_blobs
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
+from sklearn.utils import get_tags
 from skorch.callbacks import Callback, LRScheduler
 
 from margin_sklearn import (
@@ -407,7 +409,7 @@ def test_sparse_lists_and_images(digits, images):
     X, y = digits
     dense = selector().fit(X, y)
     sparse = scipy.sparse.csr_array(X)
-    kept = selector().fit_transform(sparse, y)
+    kept = selector().fit(sparse, y).transform(sparse)
     assert scipy.sparse.issparse(kept)
     np.testing.assert_array_equal(kept.toarray(), dense.transform(X))
     kept, labels = selector().fit_resample(X.tolist(), y.tolist())
@@ -585,7 +587,7 @@ def test_prefit_that_does_not_separate_warns(iris):
         ({"n_samples_to_select": 601}, ValueError, "601.*600"),
         ({"n_samples_to_select": "1 %"}, TypeError, "'1 %'"),
         ({"n_samples_to_select": 9}, ValueError, "9 samples.*too few.*10 classes"),
-        ({"min_per_class": 4}, ValueError, "too few for 4"),
+        ({"n_samples_to_select": 30, "min_per_class": 4}, ValueError, "too few for 4"),
         ({"min_per_class": -1}, ValueError, "min_per_class"),
         ({"strategy": "smalest"}, ValueError, "'smalest'"),
         ({"separation": 0.0}, ValueError, "separation"),
@@ -661,3 +663,205 @@ def test_the_given_estimator_is_left_alone(digits):
     selector(estimator).fit(*digits)
     assert estimator.get_params() == before
     assert not hasattr(estimator, "net_")
+
+
+# --- what simply works --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("minimum", [1, 3])
+def test_a_share_too_small_for_the_classes_is_raised(digits, minimum):
+    """600 samples of 10 classes, the default 1 %: six would be kept."""
+    X, y = digits
+    model = MarginSubsetSelector(network(), continue_epochs=1, min_per_class=minimum)
+    match = (
+        f"0.01 of 600 samples would keep 6: {10 * minimum} are kept.*={minimum} of each of 10"
+    )
+    with pytest.warns(UserWarning, match=match):
+        model.fit(X, y)
+    assert model.report_["n_selected"].tolist() == [minimum] * 10
+    assert model.history_.query("phase == 'continuing'")["n_samples"].tolist() == [
+        10 * minimum
+    ]
+    with pytest.raises(ValueError, match="6 samples to select are too few"):
+        model.set_params(n_samples_to_select=6).fit(X, y)
+
+
+class Jitter(TransformerMixin, BaseEstimator):
+    """A transformer that draws."""
+
+    def __init__(self, random_state=None):
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        self.shift_ = np.random.default_rng(self.random_state).normal(size=X.shape[1])
+        return self
+
+    def transform(self, X):
+        return X + self.shift_
+
+
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_random_state_goes_to_an_estimator_that_has_none(digits, pipeline):
+    X, y = digits
+
+    def fitted(random_state, own=None):
+        estimator = network(random_state=own, max_epochs=1)
+        if pipeline:
+            estimator = make_pipeline(Jitter(), estimator)
+        before = estimator.get_params()
+        model = selector(
+            estimator, random_state=random_state, separation=0.01, continue_epochs=0
+        )
+        model.fit(X, y)
+        assert estimator.get_params() == before
+        return model.margins_
+
+    np.testing.assert_array_equal(fitted(0), fitted(0))
+    assert not np.array_equal(fitted(0), fitted(1))
+    if not pipeline:
+        # Its own comes first.
+        np.testing.assert_array_equal(fitted(0, own=5), fitted(1, own=5))
+
+
+def test_the_default_estimator_is_a_classifier_without_random_state(digits):
+    X, y = digits
+    default, given = (
+        MarginSubsetSelector(
+            estimator, n_samples_to_select=20, continue_epochs=1, random_state=3
+        ).fit(X, y)
+        for estimator in (None, MarginClassifier(max_epochs=200))
+    )
+    np.testing.assert_array_equal(default.margins_, given.margins_)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "prefit"),
+    [
+        (None, False),
+        (network(), False),
+        (make_pipeline(StandardScaler(), network()), False),
+        (make_pipeline(PCA(), network()), False),
+        (LogisticRegression(), True),
+        (SVC(), True),
+        ("nothing", False),
+        (MarginClassifier, False),
+    ],
+)
+def test_tags_are_those_of_the_estimator(estimator, prefit):
+    tags = get_tags(MarginSubsetSelector(estimator, prefit=prefit))
+    of = estimator if isinstance(estimator, BaseEstimator) else MarginClassifier()
+    assert tags.input_tags == get_tags(of).input_tags
+    assert tags.classifier_tags == get_tags(of).classifier_tags
+    assert tags.estimator_type == "classifier"
+    assert tags.transformer_tags is not None
+
+
+def test_set_output(digits):
+    X, y = digits
+    model = make_pipeline(StandardScaler(), selector())
+    model.set_output(transform="pandas").fit(X, y)
+    rows = model[-1].sample_indices_
+    kept = model.transform(X)
+    assert isinstance(kept, pd.DataFrame)
+    assert kept.columns.tolist() == [f"x{column}" for column in range(64)]
+    assert kept.index.tolist() == rows.tolist()
+    np.testing.assert_array_equal(kept, StandardScaler().fit_transform(X)[rows])
+    assert model[-1].get_feature_names_out().tolist() == kept.columns.tolist()
+    # By itself, of an array, and back.
+    alone = clone(model[-1]).set_output(transform="pandas").fit(X, y)
+    assert alone.transform(X).shape == (30, 64)
+    assert isinstance(alone.set_output(transform="default").transform(X), np.ndarray)
+
+
+def test_transform_takes_the_columns_of_fit_only(digits):
+    X, y = digits
+    table = pd.DataFrame(X).add_prefix("p")
+    fitted = selector(network(max_epochs=1), separation=0.01).fit(table, y)
+    with pytest.raises(ValueError, match="feature names"):
+        fitted.transform(table.add_prefix("q"))
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_verbose_shows_both_parts_of_the_training(digits, verbose, pipeline, capsys):
+    X, y = digits
+    estimator = network(max_epochs=50)
+    model = selector(
+        make_pipeline(StandardScaler(), estimator) if pipeline else estimator,
+        continue_epochs=4,
+        verbose=verbose,
+    )
+    before, after = model.fit(X, y).history_["phase"].value_counts(sort=False)
+    assert before > 2
+    assert after == 4
+    out, err = capsys.readouterr()
+    if verbose == 1:
+        assert f"{before - 1}/50" in err
+        assert "4/4" in err
+        assert not out
+    else:
+        shown = [line.split() for line in out.splitlines()]
+        rows = [int(line[0]) for line in shown if line and line[0].isdigit()]
+        # The epoch that separates ends the training before it is shown.
+        assert rows == [*range(1, before), *range(before + 1, before + after + 1)]
+    assert estimator.verbose == 0
+
+
+def test_silent_unless_asked(digits, capsys):
+    X, y = digits
+    selector(network(max_epochs=1), separation=0.01).fit(X, y)
+    assert capsys.readouterr() == ("", "")
+
+
+# --- in the middle of a Pipeline ----------------------------------------------------
+
+MIDDLE = "MarginSubsetSampler in imbalanced-learn's Pipeline"
+
+
+@pytest.mark.parametrize("last", [SVC(), network()])
+def test_in_the_middle_of_a_pipeline(digits, last):
+    """scikit-learn's error says that lengths differ; ours, or our warning before it, why."""
+    X, y = digits
+    model = make_pipeline(
+        StandardScaler(), selector(network(max_epochs=1), separation=0.01), last
+    )
+    wanted = MIDDLE if isinstance(last, MarginClassifier) else "inconsistent"
+    with (
+        pytest.warns(UserWarning, match=f"before the last.*{MIDDLE}"),
+        pytest.raises(ValueError, match=wanted),
+    ):
+        model.fit(X, y)
+
+
+def test_fit_transform_is_fit_and_transform(digits):
+    X, y = digits
+    model = selector(network(max_epochs=1), separation=0.01)
+    with pytest.warns(UserWarning, match=r"not out of y.*fit_resample\(X, y\)") as caught:
+        kept = model.fit_transform(X, y)
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(kept, clone(model).fit_resample(X, y)[0])
+
+
+def test_settings_are_looked_at_before_transformers_are_fitted(digits):
+    class Refuses(StandardScaler):
+        def fit_transform(self, X, y=None):
+            raise AssertionError
+
+    with pytest.raises(ValueError, match="lr must be"):
+        selector(make_pipeline(Refuses(), network(lr=-1.0))).fit(*digits)
+
+
+@pytest.mark.parametrize("prefit", [False, True])
+def test_a_fit_that_fails_leaves_the_earlier_one(digits, fitted, prefit):
+    X, y = digits
+    model = selector(network(), on_unseparated="raise").fit(X, y)
+    before = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    estimator = fitted if prefit else network(max_epochs=1)
+    model.set_params(estimator=estimator, prefit=prefit)
+    table = pd.DataFrame(X).add_prefix("p")
+    with pytest.raises(RuntimeError, match="does not separate"):
+        model.fit(X if prefit else table, y[::-1])
+    after = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+    assert model.score(X, y) == 1
