@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris, make_classification
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.neural_network import MLPClassifier
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler, scale
 
 from margin_sklearn import (
     LocalityWarning,
@@ -420,10 +422,43 @@ def test_restore_best_sees_through_copies(rng):
 @on_every_kind
 def test_a_margin_is_that_of_its_sample_alone(models, data, kind):
     X, y = as_taken(kind, data[0]), data[1]
-    for scale in (None, "distance"):
-        whole = margins(models[kind], X, y, scale=scale)
+    for name in (None, "distance"):
+        whole = margins(models[kind], X, y, scale=name)
         parts = np.concatenate(
-            [margins(models[kind], X[i : i + 50], y[i : i + 50], scale=scale)
+            [margins(models[kind], X[i : i + 50], y[i : i + 50], scale=name)
              for i in range(0, len(y), 50)]
         )  # fmt: skip
         np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_a_transformer_that_looks_at_all_rows_is_given_them_all(rng):
+    """Prepared as ``predict`` prepares them, not in pieces: signs agree with it."""
+    X = rng.normal(size=(30_000, 3))
+    y = (X[:, 0] + 0.3 * rng.normal(size=len(X)) > 0).astype(int)
+    order = np.argsort(X[:, 0])
+    X, y = X[order], y[order]
+    model = make_pipeline(FunctionTransformer(scale), LogisticRegression()).fit(X, y)
+    right = model.predict(X) == y
+    for name in (None, "distance", "frobenius"):
+        np.testing.assert_array_equal(margins(model, X, y, scale=name) > 0, right)
+    alone = margin_auc_score(model[-1], scale(X), y)
+    assert margin_auc_score(model, X, y) == pytest.approx(alone, abs=1e-9)
+
+
+def test_sparse_coefficients_are_coefficients(models, data):
+    X, y = data
+    model = copy.deepcopy(models["LogisticRegression"])
+    expected = margin_auc_score(model, X, y)
+    assert margin_auc_score(model.sparsify(), X, y) == pytest.approx(expected)
+    np.testing.assert_array_equal(margins(model, X, y) > 0, model.predict(X) == y)
+
+
+def test_a_threshold_of_ones_own_is_refused(binary):
+    X, y = binary
+    for model in (
+        TunedThresholdClassifierCV(LogisticRegression()),
+        FixedThresholdClassifier(LogisticRegression(), threshold=0.3),
+    ):
+        with pytest.raises(TypeError, match="threshold of its own.*estimator_"):
+            margin_auc_score(model.fit(X, y), X, y)
+        assert margin_auc_score(model.estimator_, X, y) > 0.5
