@@ -113,7 +113,7 @@ def to_tensor(X, device="cpu", dtype=torch.float32, copy=False):
 
 
 def _refuse_fractions(X):
-    broken = (X != X.round()) | (X.abs() >= 2.0**63)
+    broken = (X.round() != X) | (X.abs() >= 2.0**63)
     if broken.any():
         raise ValueError(
             f"X contains {X[broken][0].item():g}, but the module takes whole numbers (codes) "

@@ -14,7 +14,12 @@ from .batches import Batches, Samples, to_tensor
 from .best_epoch import BestEpoch
 from .callbacks import MarginHistory, ProgressBar, Separation
 from .losses import ExponentialLoss, LogisticLoss
-from .module_input import float_dtype, rounded_whole_number, takes_whole_numbers
+from .module_input import (
+    float_dtype,
+    refuse_large,
+    rounded_whole_number,
+    takes_whole_numbers,
+)
 from .net import MarginNet
 from .network import full_precision
 
@@ -47,7 +52,7 @@ class BuiltNet(NamedTuple):
     separation: Separation
 
 
-def build_net(estimator, nested, X, device):
+def build_net(estimator, nested, X, largest, device):
     """An initialised net around a module that was tried on a few samples.
 
     Parameters
@@ -57,6 +62,8 @@ def build_net(estimator, nested, X, device):
     nested : dict
         Its ``module__…``, ``optimizer__…``, ``criterion__…`` and ``callbacks__…``.
     X : ndarray or sparse matrix of shape (n_samples, ...)
+    largest : float
+        The largest absolute value in it.
     device : torch.device
 
     Returns
@@ -70,7 +77,8 @@ def build_net(estimator, nested, X, device):
         input_shape=estimator.input_shape_,
         n_classes=len(estimator.classes_),
     ).to(device)
-    dtype, flops = try_module(module, X, len(estimator.classes_), device)
+    names = getattr(estimator, "feature_names_in_", None)
+    dtype, flops = try_module(module, X, largest, len(estimator.classes_), device, names)
     batch_size = estimator.batch_size if estimator.batch_size > 0 else X.shape[0]
     # A step is a forward pass and a backward pass of twice its operations.
     n_threads = 1 if 3 * flops * batch_size < ONE_THREAD_FLOPS else None
@@ -204,7 +212,7 @@ def _refuse_script(module):
         )
 
 
-def try_module(module, X, n_classes, device):
+def try_module(module, X, largest, n_classes, device, names=None):
     """Find out what ``module`` takes, and that it gives logits; count its operations.
 
     It gets floating numbers. If it cannot take them, or they cannot hold the whole numbers
@@ -214,8 +222,12 @@ def try_module(module, X, n_classes, device):
     ----------
     module : torch.nn.Module
     X : ndarray or sparse matrix of shape (n_samples, ...)
+    largest : float
+        The largest absolute value in it.
     n_classes : int
     device : torch.device
+    names : sequence of str, default=None
+        Of the columns.
 
     Returns
     -------
@@ -227,12 +239,14 @@ def try_module(module, X, n_classes, device):
     Raises
     ------
     ValueError
-        If the output is not one logit a class, or is a probability.
+        If the output is not one logit a class, or is a probability, or if values are too
+        large.
     """
     dtype = float_dtype(module)
     codes = _whole_numbers(X[:2], device)
-    if codes is not None and rounded_whole_number(X, dtype) is not None:
+    if codes is not None and rounded_whole_number(X, largest, dtype) is not None:
         dtype = torch.int64 if takes_whole_numbers(module, codes) else dtype
+    refuse_large(X, largest, dtype, names)
     module.eval()
     counter = FlopCounterMode(display=False)
     x = to_tensor(X[:2], device, dtype, copy=True)
@@ -240,15 +254,14 @@ def try_module(module, X, n_classes, device):
         with torch.no_grad(), counter:
             logits = full_precision(module(x))
     except (RuntimeError, IndexError) as error:
-        if dtype.is_floating_point and codes is not None and takes_whole_numbers(module, codes):
-            dtype, x = torch.int64, codes
-            with torch.no_grad(), counter:
-                logits = full_precision(module(x))
-        else:
+        if codes is None or not takes_whole_numbers(module, codes):
             raise ValueError(
                 f"{type(module).__name__} cannot take samples of shape "
                 f"{tuple(x.shape[1:])}: {error}"
             ) from error
+        dtype, x = torch.int64, codes
+        with torch.no_grad(), counter:
+            logits = full_precision(module(x))
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits)
     if shape != (len(x), n_classes):
         raise ValueError(

@@ -16,7 +16,7 @@ from .callbacks import ProgressBar
 from .exceptions import NotSeparatedWarning
 from .fitted_state import kept_on_error
 from .interrupts import finish_import_of_torch
-from .module_input import check_magnitudes, check_rounding
+from .module_input import largest_value, refuse_large, warn_of_rounding
 from .modules import MLP
 from .net import MarginNet
 from .network import full_precision
@@ -311,6 +311,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             # Weight 0 means not there: for batch norm and separation, too.
             rows = np.flatnonzero(weight)
             X, index, weight = X[rows], index[rows], weight[rows]
+        largest = largest_value(X)
         device = resolve_device(self.device)
         if fresh:
             seed, state = self._seed(), None
@@ -320,12 +321,14 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         with seeded(device, seed, state), recording():
             if fresh:
                 self._built, self._built_weight_decay = self._structure(), self.weight_decay
-                self._own = build_net(self, self._nested_params(), X, device)
+                self._own = build_net(self, self._nested_params(), X, largest, device)
                 self.net_ = self._own.net
             else:
                 self._update_net()
-            dtype = self._own.input_dtype
-            check_magnitudes(X, dtype, getattr(self, "feature_names_in_", None))
+            dtype, names = self._own.input_dtype, getattr(self, "feature_names_in_", None)
+            if not fresh:
+                refuse_large(X, largest, dtype, names)
+            warn_of_rounding(X, largest, dtype, names)
             samples = Samples(X, index, weight, device, dtype)
             if self.batch_size == 1 or len(samples) == 1:
                 refuse_batch_norm(self.net_.module_)
@@ -496,7 +499,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         X = validate_predict(self, X)
         own, device = self._own, torch.device(self.net_.device)
         if X.dtype.kind in "iu":
-            check_rounding(X, own.input_dtype, getattr(self, "feature_names_in_", None))
+            names = getattr(self, "feature_names_in_", None)
+            warn_of_rounding(X, largest_value(X), own.input_dtype, names)
         step = chunk_length(int(np.prod(self.input_shape_)))
         own.net._set_training(False)
         parts = []

@@ -73,12 +73,12 @@ def not_numbers_error(X, error):
         dates = datetime.date | datetime.time | datetime.timedelta
         if values.dtype.kind in "mM" or isinstance(value, dates):
             return ValueError(
-                f"{where} holds dates or times ({value}), not numbers: turn them into numbers, "
-                "such as days since some day."
+                f"{where} holds dates or times ({value}), not numbers: turn them into "
+                "numbers, such as days since some day."
             )
         message = (
-            f"{where} holds {value!r}, which is not a number. Encode such columns, for instance "
-            "with OneHotEncoder or OrdinalEncoder in a ColumnTransformer."
+            f"{where} holds {value!r}, which is not a number. Encode such columns, for "
+            "instance with OneHotEncoder or OrdinalEncoder in a ColumnTransformer."
         )
         if isinstance(value, str | bytes):
             return ValueError(message)

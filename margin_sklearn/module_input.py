@@ -2,12 +2,20 @@
 
 import copy
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import scipy.sparse
 import torch
 
-__all__ = ["check_magnitudes", "check_rounding", "float_dtype", "place_name", "rounded_whole_number"]
+__all__ = [
+    "float_dtype",
+    "largest_value",
+    "refuse_large",
+    "rounded_whole_number",
+    "takes_whole_numbers",
+    "warn_of_rounding",
+]
 
 FLOATS = (torch.float32, torch.float64)
 
@@ -41,8 +49,8 @@ def takes_whole_numbers(module, x):
     return True
 
 
-def check_magnitudes(X, dtype, names=None):
-    """Refuse values that overflow when squared; warn of whole numbers that are rounded.
+def refuse_large(X, largest, dtype, names=None):
+    """Raise a ValueError for values whose squares overflow.
 
     Batch norm's variance and the optimizer's second moments are sums of squares: of large
     values they are infinite, and the network becomes a constant.
@@ -50,6 +58,8 @@ def check_magnitudes(X, dtype, names=None):
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, ...)
+    largest : float
+        :func:`largest_value` of ``X``.
     dtype : torch.dtype
         In which the module gets it.
     names : sequence of str, default=None
@@ -57,27 +67,25 @@ def check_magnitudes(X, dtype, names=None):
     """
     if not dtype.is_floating_point:
         return
-    largest = _largest(X)
     limit = {torch.float32: 1e16, torch.float64: 1e140}[dtype]
     if largest > limit:
         place, value = _first(X, lambda values: np.abs(values) > limit)
         raise ValueError(
-            f"{place_name(place, names)} of X holds {value:g}, too large for a network in "
-            f"{str(dtype).removeprefix('torch.')}: squares of such numbers overflow. Scale it, "
-            "for instance with StandardScaler."
+            f"{_place_name(place, names)} of X holds {value:g}, too large for a network in "
+            f"{str(dtype).removeprefix('torch.')}: squares of such numbers overflow. Scale "
+            "it, for instance with StandardScaler."
         )
-    check_rounding(X, dtype, names, largest)
 
 
-def check_rounding(X, dtype, names=None, largest=None):
-    """Warn of a whole number that is rounded; parameters as for :func:`check_magnitudes`."""
-    found = rounded_whole_number(X, dtype, largest)
+def warn_of_rounding(X, largest, dtype, names=None):
+    """Warn of a whole number that is rounded; parameters as for :func:`refuse_large`."""
+    found = rounded_whole_number(X, largest, dtype)
     if found is not None:
         place, value = found
         name = str(dtype).removeprefix("torch.")
         seen = float(torch.tensor(float(value), dtype=torch.float64).to(dtype))
         warnings.warn(
-            f"{place_name(place, names)} of X holds the whole number {int(value)}, which the "
+            f"{_place_name(place, names)} of X holds the whole number {int(value)}, which the "
             f"network gets as {int(seen)}: {name} is exact up to {2 ** _digits(dtype)} only. "
             "Encode codes (OrdinalEncoder, or a module that takes integers), scale quantities "
             "(StandardScaler).",
@@ -85,14 +93,14 @@ def check_rounding(X, dtype, names=None, largest=None):
         )
 
 
-def rounded_whole_number(X, dtype, largest=None):
+def rounded_whole_number(X, largest, dtype):
     """(place, value) of a whole number that ``dtype`` cannot hold, or None.
 
     Looked for in columns of whole numbers: of others nobody wants the last digit.
     """
     if not dtype.is_floating_point:
         return None
-    if (_largest(X) if largest is None else largest) <= 2 ** _digits(dtype):
+    if largest <= 2 ** _digits(dtype):
         return None
     narrow = {torch.float32: np.float32, torch.float64: np.float64}[dtype]
 
@@ -119,7 +127,8 @@ def _digits(dtype):
     return {torch.float32: 24, torch.float64: 53}[dtype]
 
 
-def _largest(X):
+def largest_value(X):
+    """The largest absolute value of an array or sparse matrix."""
     values = X.data if scipy.sparse.issparse(X) else X
     if values.size == 0 or values.dtype.kind == "b":
         return 0
@@ -129,6 +138,7 @@ def _largest(X):
 
 def _first(X, wrong):
     """(place, value) of the first value, column by column, that ``wrong`` marks; or None."""
+    columns: Iterable[tuple[int | tuple[int, ...], np.ndarray]]
     if scipy.sparse.issparse(X):
         X = X.tocsc()
         columns = ((j, X.data[X.indptr[j] : X.indptr[j + 1]]) for j in range(X.shape[1]))
@@ -143,7 +153,7 @@ def _first(X, wrong):
     return None
 
 
-def place_name(place, names=None):
+def _place_name(place, names=None):
     """What a message calls a column, or the place of a number in each sample."""
     if isinstance(place, tuple):
         return f"Place {place}"

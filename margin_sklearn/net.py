@@ -3,6 +3,7 @@
 import inspect
 import math
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
     # Whether a loss that is not finite is an error; callbacks may undo such epochs.
     must_converge = True
     # Makes one loss of weighted ones, while training with weights.
-    combine = None
+    combine: Any = None
     # Whether fused=True was our own choice, so that a sparse gradient may undo it.
     may_unfuse = False
 
@@ -253,10 +254,11 @@ class MarginNet(ClassifierMixin, NeuralNet):
         self.history.record(prefix + "_loss", loss)
         self.history.record(prefix + "_batch_count", len(sizes))
         if self.records_batches:
+            name = prefix + "_loss"
             for row, value in zip(self.history[-1]["batches"], values, strict=True):
-                row[prefix + "_loss"] = value
-            earlier = [row[prefix + "_loss"] for row in self.history[:-1] if prefix + "_loss" in row]
-            self.history.record(prefix + "_loss_best", loss < min(earlier, default=math.inf))
+                row[name] = value
+            earlier = [row[name] for row in self.history[:-1] if name in row]
+            self.history.record(name + "_best", loss < min(earlier, default=math.inf))
 
     # --- pickling -------------------------------------------------------------------
 
@@ -264,7 +266,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
         return {**state_for_pickling(vars(self)), "_listeners": {}}
 
     def __setstate__(self, state):
-        vars(self).update(state_for_training(state, self._check_device))
+        self.__dict__.update(state_for_training(state, self._check_device))
 
 
 def _shown(batch):

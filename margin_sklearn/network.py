@@ -21,7 +21,7 @@ def full_precision(logits):
 
     Margins and losses are differences of logits, which half precision would round away.
     """
-    return logits.float() if logits.dtype in HALF else logits
+    return logits.float() if getattr(logits, "dtype", None) in HALF else logits
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def _moved(value, device):
 def _with_optimizer(callback, old, new):
     """A callback whose schedule of learning rates, if it has one, steps the copy."""
     schedule = getattr(callback, "lr_scheduler_", None)
-    if getattr(schedule, "optimizer", None) is not old:
+    if schedule is None or getattr(schedule, "optimizer", None) is not old:
         return callback
     callback, schedule = copy.copy(callback), copy.copy(schedule)
     schedule.optimizer, callback.lr_scheduler_ = new, schedule

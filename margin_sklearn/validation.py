@@ -103,8 +103,7 @@ def check_lengths(estimator, X, y):
             f"This {type(estimator).__name__} estimator requires y to be passed, but the "
             "target y is None."
         )
-    shape = getattr(y, "shape", None)
-    refuse_several_inputs(X, len(y) if shape is None else next(iter(shape), None))
+    refuse_several_inputs(X, _length(y))
     try:
         check_consistent_length(_to_numpy(X), _to_numpy(y))
     except ValueError as error:
@@ -113,6 +112,13 @@ def check_lengths(estimator, X, y):
             "of X cannot drop them from y: put such a step last (MarginSubsetSelector "
             "around the classifier), or use imbalanced-learn's Pipeline."
         ) from error
+
+
+def _length(y):
+    try:
+        return len(y)
+    except TypeError:  # of whatever becomes an array only later
+        return None
 
 
 def validate_y(estimator, y):
@@ -295,7 +301,7 @@ def _class_weights(class_weight, index, classes):
                 f"{others}, which are."
             )
         for label, value in class_weight.items():
-            if not isinstance(value, numbers.Real) or not 0 <= value < np.inf:
+            if not isinstance(value, numbers.Real) or not 0 <= float(value) < np.inf:
                 raise ValueError(
                     f"class_weight of {label!r} must be a number, finite and not negative, "
                     f"got {value!r}."

@@ -42,10 +42,11 @@ def combination(criterion, n_classes, device):
             "sample_weight and class_weight need a criterion whose reduction is 'mean' or "
             f"'sum', but that of {name} is {reduction!r}."
         )
-    share = None if reduction == "sum" else _class_shares(criterion, n_classes, device)
-    _check(criterion, n_classes, device, share)
     if reduction == "sum":
+        _check(criterion, n_classes, device)
         return lambda losses, target, weight: (losses * weight).sum()
+    share = _class_shares(criterion, n_classes, device)
+    _check(criterion, n_classes, device, share)
     if torch.allclose(share, torch.ones_like(share)):
         return lambda losses, target, weight: (losses * weight).mean()
 
@@ -63,18 +64,18 @@ def _class_shares(criterion, n_classes, device):
     shares = []
     for label in range(n_classes):
         logits, target = _example(n_classes, [label], device)
-        mean, loss = criterion(logits, target), unreduced(criterion, logits, target)
+        mean, loss = criterion(logits, target), _unreduced(criterion, logits, target)
         ignored = not torch.isfinite(mean)
         equal = mean == loss.reshape(-1)[0]
         shares.append(0.0 if ignored else 1.0 if equal else (loss.sum() / mean).item())
     return torch.tensor(shares, device=device)
 
 
-def _check(criterion, n_classes, device, share):
+def _check(criterion, n_classes, device, share=None):
     """Raise a ValueError unless losses of samples add up to the criterion's of a batch."""
     labels = [*range(min(n_classes, 16)), 0]
     logits, target = _example(n_classes, labels, device)
-    whole, losses = criterion(logits, target), unreduced(criterion, logits, target)
+    whole, losses = criterion(logits, target), _unreduced(criterion, logits, target)
     name = type(criterion).__name__
     if losses.shape != (len(labels),):
         raise ValueError(
@@ -98,7 +99,7 @@ def _example(n_classes, labels, device):
     return torch.stack([row.roll(label) for label in labels]), target
 
 
-def unreduced(criterion, logits, target):
+def _unreduced(criterion, logits, target):
     """The loss of each sample."""
     reduction, criterion.reduction = criterion.reduction, "none"
     try:
