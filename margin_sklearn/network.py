@@ -64,7 +64,7 @@ class Network:
                 f"{type(self.module).__name__} takes whole numbers (codes), between which "
                 "there is nothing: no margin can be taken off the samples, and none by the "
                 "gradient. Scales at the samples that need no gradient can be used, such as "
-                "scale='raw'."
+                "scale=None."
             )
         output = self.module(x.clone())
         if isinstance(output, tuple):
