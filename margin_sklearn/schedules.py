@@ -28,10 +28,13 @@ def continued_schedule(callback, optimizer):
     groups = [dict(group) for group in optimizer.param_groups]
     yield
     now = callback.lr_scheduler_
-    now.load_state_dict(copy.deepcopy(earlier.state_dict()))
+    state = copy.deepcopy(earlier.state_dict())
+    if "_last_lr" in state:
+        state["_last_lr"] = [group["lr"] for group in groups]
+    now.load_state_dict(state)
     for group, before in zip(optimizer.param_groups, groups, strict=True):
         # The learning rate, and for cyclic policies the momentum.
         group.update(before)
     if hasattr(now, "base_lrs"):
-        # warm_start may have changed them since.
+        # warm_start may have changed lr since.
         now.base_lrs = [group["initial_lr"] for group in groups]

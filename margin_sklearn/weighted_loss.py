@@ -75,6 +75,8 @@ def _check(criterion, n_classes, device, share=None):
     """Raise a ValueError unless losses of samples add up to the criterion's of a batch."""
     labels = [*range(min(n_classes, 16)), 0]
     logits, target = _example(n_classes, labels, device)
+    # Unequal losses, of which no function but the mean is the mean.
+    logits = logits * torch.linspace(0.5, 1.5, len(labels), device=device)[:, None]
     whole, losses = criterion(logits, target), _unreduced(criterion, logits, target)
     name = type(criterion).__name__
     if losses.shape != (len(labels),):
