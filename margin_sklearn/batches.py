@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import scipy.sparse
 import torch
-from torch.utils.data import Dataset
+from skorch.dataset import Dataset
 
 __all__ = ["Batches", "Samples", "chunk_length", "resolve_device", "take_rows", "to_tensor"]
 
@@ -66,24 +66,28 @@ def take_rows(X, rows):
     return X[rows]
 
 
-def to_tensor(X, device="cpu", dtype=torch.float32):
-    """Numeric rows (dense or sparse) as a floating tensor on the device.
+def to_tensor(X, device="cpu", dtype=torch.float32, copy=False):
+    """Numeric rows (dense or sparse) as a tensor on the device.
 
     Parameters
     ----------
     X : ndarray, sparse matrix or torch.Tensor of shape (n, ...)
     device : torch.device or str
     dtype : torch.dtype
+    copy : bool, default=False
+        Whether the tensor has memory of its own. Modules may write to their input, so that
+        what they are given must not be the user's.
 
     Returns
     -------
     tensor : torch.Tensor of shape (n, ...)
-        Shares memory with ``X`` where dtype and device allow.
+        Without ``copy`` it shares memory with ``X`` where dtype and device allow.
 
     Raises
     ------
     ValueError
-        If a finite value of ``X`` is too large for ``dtype``.
+        If a finite value of ``X`` is too large for a floating ``dtype``, or no whole number
+        for an integer one.
     """
     if scipy.sparse.issparse(X):
         X = X.toarray()
@@ -95,8 +99,10 @@ def to_tensor(X, device="cpu", dtype=torch.float32):
             # Read-only arrays (memory maps, pandas) are only read here, never written.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
             X = torch.from_numpy(X)
+    if X.is_floating_point() and not dtype.is_floating_point:
+        _refuse_fractions(X)
     wide = X.dtype == torch.float64 and dtype != torch.float64
-    tensor = X.to(device=device, dtype=dtype)
+    tensor = X.to(device=device, dtype=dtype, copy=copy)
     if wide and not torch.isfinite(tensor).all():
         value = X.abs().max().item()
         raise ValueError(
@@ -104,6 +110,15 @@ def to_tensor(X, device="cpu", dtype=torch.float32):
             f"{value:g}. Scale it, for instance with StandardScaler."
         )
     return tensor
+
+
+def _refuse_fractions(X):
+    broken = (X.round() != X) | (X.abs() >= 2.0**63)
+    if broken.any():
+        raise ValueError(
+            f"X contains {X[broken][0].item():g}, but the module takes whole numbers (codes) "
+            "of at most 63 bits."
+        )
 
 
 def chunk_length(n_values, limit=2**20):
@@ -127,6 +142,8 @@ class Samples(Dataset):
         Class indices.
     weight : array-like of float of shape (n_samples,), default=None
     device : torch.device or str, default="cpu"
+    dtype : torch.dtype, default=torch.float32
+        Of the inputs as the module gets them.
     max_resident_bytes : int, default=None
         Size as float32 up to which dense ``X`` is kept as one tensor. None: 2 GiB on the
         CPU, half of the free memory on a GPU. Sparse data are never made dense as a whole.
@@ -141,8 +158,17 @@ class Samples(Dataset):
         The order of the samples in the epoch last begun.
     """
 
-    def __init__(self, X, y=None, weight=None, device="cpu", max_resident_bytes=None):
+    def __init__(
+        self,
+        X,
+        y=None,
+        weight=None,
+        device="cpu",
+        dtype=torch.float32,
+        max_resident_bytes=None,
+    ):
         self.device = torch.device(device)
+        self.dtype = dtype
         self.active = None
         self.order = None
         if not isinstance(X, torch.Tensor) and not scipy.sparse.issparse(X):
@@ -154,7 +180,7 @@ class Samples(Dataset):
             if self.device.type == "cuda":
                 max_resident_bytes = torch.cuda.mem_get_info(self.device)[0] // 2
         self.resident = not scipy.sparse.issparse(X) and n_bytes <= max_resident_bytes
-        self.X = to_tensor(X, self.device) if self.resident else X
+        self.X = to_tensor(X, self.device, dtype) if self.resident else X
         if scipy.sparse.issparse(X):
             self.X = X.tocsr()
         self.y = None
@@ -172,12 +198,17 @@ class Samples(Dataset):
         return x, (torch.tensor(0) if self.y is None else self.y[index])
 
     def rows(self, index):
-        """Inputs at ``index`` (slice or tensor of indices), a float32 tensor on the device."""
+        """Inputs at ``index`` (slice or tensor of indices), a tensor on the device.
+
+        Memory of its own: a module may write to it.
+        """
+        # Indexing by a tensor copies, a slice does not.
+        shared = isinstance(index, slice)
         if self.resident:
-            return self.X[index]
+            return self.X[index].clone() if shared else self.X[index]
         if isinstance(index, torch.Tensor):
             index = index.cpu().numpy()
-        return to_tensor(self.X[index], self.device)
+        return to_tensor(self.X[index], self.device, self.dtype, copy=shared)
 
     def labels(self, index):
         """(y, weight) at ``index``; weight is None for unweighted samples."""

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +14,16 @@ from .batches import Batches, Samples, to_tensor
 from .best_epoch import BestEpoch
 from .callbacks import MarginHistory, ProgressBar, Separation
 from .losses import ExponentialLoss, LogisticLoss
+from .module_input import (
+    float_dtype,
+    refuse_large,
+    rounded_whole_number,
+    takes_whole_numbers,
+)
 from .net import MarginNet
+from .network import full_precision
 
-__all__ = ["build_net", "refuse_batch_norm", "separation_settings"]
+__all__ = ["BuiltNet", "build_net", "refuse_batch_norm", "separation_settings"]
 
 CRITERIA = {
     "cross_entropy": torch.nn.CrossEntropyLoss,
@@ -33,7 +41,18 @@ OPTIMIZERS = {
 ONE_THREAD_FLOPS = 2e9
 
 
-def build_net(estimator, nested, X, device):
+class BuiltNet(NamedTuple):
+    """A net, how to run it, and those of its callbacks that others ask."""
+
+    net: MarginNet
+    n_threads: int | None  # on a CPU; None for torch's setting
+    input_dtype: torch.dtype
+    margin_history: MarginHistory
+    best_epoch: BestEpoch | None
+    separation: Separation
+
+
+def build_net(estimator, nested, X, largest, device):
     """An initialised net around a module that was tried on a few samples.
 
     Parameters
@@ -43,13 +62,13 @@ def build_net(estimator, nested, X, device):
     nested : dict
         Its ``module__…``, ``optimizer__…``, ``criterion__…`` and ``callbacks__…``.
     X : ndarray or sparse matrix of shape (n_samples, ...)
+    largest : float
+        The largest absolute value in it.
     device : torch.device
 
     Returns
     -------
-    net : MarginNet
-    n_threads : int or None
-        CPU threads to train with; None for torch's setting.
+    built : BuiltNet
     """
     of_module = {key for key in nested if key.startswith("module__")}
     module = build_module(
@@ -58,25 +77,35 @@ def build_net(estimator, nested, X, device):
         input_shape=estimator.input_shape_,
         n_classes=len(estimator.classes_),
     ).to(device)
-    flops = try_module(module, to_tensor(X[:2], device), len(estimator.classes_))
+    names = getattr(estimator, "feature_names_in_", None)
+    dtype, flops = try_module(module, X, largest, len(estimator.classes_), device, names)
     batch_size = estimator.batch_size if estimator.batch_size > 0 else X.shape[0]
     # A step is a forward pass and a backward pass of twice its operations.
     n_threads = 1 if 3 * flops * batch_size < ONE_THREAD_FLOPS else None
     optimizer = OPTIMIZERS.get(estimator.optimizer, estimator.optimizer)
     history = MarginHistory()
-    callbacks = [("margin_history", history)]
-    if estimator.restore_best is not None:
-        # Before separation is looked at, which is that of the network as it ends.
-        callbacks.append(("best_epoch", BestEpoch()))
-    callbacks += [
-        ("separation", Separation(history, **separation_settings(estimator))),
-        # Copies: a fit must not change what the constructor was given.
-        *copy.deepcopy(list(estimator.callbacks or [])),
-    ]
-    if estimator.verbose == 1:
-        callbacks.append(("progress_bar", ProgressBar()))
-    elif estimator.verbose >= 2:
-        callbacks = [("epoch_timer", EpochTimer()), *callbacks, ("print_log", PrintLog())]
+    best = BestEpoch() if estimator.restore_best is not None else None
+    separation = Separation(history, **separation_settings(estimator))
+    # Copies: a fit must not change what the constructor was given.
+    users = [_copied(entry) for entry in estimator.callbacks or []]
+    verbose = estimator.verbose
+    ordered = {
+        "epoch_timer": EpochTimer() if verbose >= 2 else None,
+        "margin_history": history,
+        "best_epoch": best,
+        "users": users,
+        "progress_bar": ProgressBar() if verbose == 1 else None,
+        "print_log": PrintLog() if verbose >= 2 else None,
+        # Last: the others may change the network, and it may end training.
+        "separation": separation,
+    }
+    taken = {entry[0] for entry in users if isinstance(entry, tuple)}
+    callbacks: list = []
+    for name, callback in ordered.items():
+        if callback is users:
+            callbacks += users
+        elif callback is not None:
+            callbacks.append((_free_name(name, taken), callback))
     net = MarginNet(
         module,
         criterion=CRITERIA.get(estimator.criterion, estimator.criterion),
@@ -93,14 +122,45 @@ def build_net(estimator, nested, X, device):
         device=str(device),
         verbose=estimator.verbose,
         **{
-            **optimizer_settings(optimizer, estimator.weight_decay, device),
+            **optimizer_settings(optimizer, estimator.weight_decay, module, device, nested),
             **{key: value for key, value in nested.items() if key not in of_module},
         },
     )
-    net.records_batches = bool(estimator.callbacks)
+    net.records_batches = bool(users)
     net.initialize()
+    # skorch puts tables last, which would miss the row of the epoch that ends training.
+    net.callbacks_.sort(key=lambda entry: entry[1] is separation)
+    net.classes_ = np.arange(len(estimator.classes_))
+    net.may_unfuse = bool(net.optimizer_.defaults.get("fused"))
     try_criterion(net.criterion_, len(estimator.classes_), device)
-    return net, n_threads
+    return BuiltNet(net, n_threads, dtype, history, best, separation)
+
+
+def _free_name(name, taken):
+    """A name for a callback of ours that is not one of the user's."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _copied(entry):
+    """A copy of a callback, or of (name, callback), but for what cannot be copied.
+
+    Callbacks may hold locks, open files, connections.
+    """
+    if isinstance(entry, tuple):
+        name, callback = entry
+        return name, _copied(callback)
+    try:
+        return copy.deepcopy(entry)
+    except Exception:  # whatever a class of the user's raises
+        copied, seen = copy.copy(entry), {id(entry): entry}
+    for name, value in vars(entry).items():
+        try:
+            vars(copied)[name] = copy.deepcopy(value, seen)
+        except Exception:
+            vars(copied)[name] = value
+    return copied
 
 
 def separation_settings(estimator):
@@ -130,6 +190,7 @@ def build_module(module, parameters, **fixed_by_data):
                 f"module is an instance of {type(module).__name__}, so {sorted(parameters)} "
                 "cannot be set by module__…: pass the class instead."
             )
+        _refuse_script(module)
         return copy.deepcopy(module)
     accepted = inspect.signature(module).parameters
     wanted = {name: value for name, value in fixed_by_data.items() if name in accepted}
@@ -139,39 +200,68 @@ def build_module(module, parameters, **fixed_by_data):
             f"module must make a torch.nn.Module, but {module!r} made a "
             f"{type(built).__name__}."
         )
+    _refuse_script(built)
     return built
 
 
-def try_module(module, x, n_classes):
-    """Check that ``module`` gives logits for a batch; count its operations.
+def _refuse_script(module):
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise ValueError(
+            "module is a TorchScript module, which can neither be copied nor pickled with its "
+            "weights: pass the module that was given to torch.jit.script."
+        )
+
+
+def try_module(module, X, largest, n_classes, device, names=None):
+    """Find out what ``module`` takes, and that it gives logits; count its operations.
+
+    It gets floating numbers. If it cannot take them, or they cannot hold the whole numbers
+    that are in ``X``, it gets integers, if it takes those.
 
     Parameters
     ----------
     module : torch.nn.Module
-    x : torch.Tensor of shape (n, ...)
-        A few samples.
+    X : ndarray or sparse matrix of shape (n_samples, ...)
+    largest : float
+        The largest absolute value in it.
     n_classes : int
+    device : torch.device
+    names : sequence of str, default=None
+        Of the columns.
 
     Returns
     -------
+    dtype : torch.dtype
+        Of the inputs.
     flops : float
         Floating-point operations of a forward pass, per sample.
 
     Raises
     ------
     ValueError
-        If the output is not one logit a class, or is a probability.
+        If the output is not one logit a class, or is a probability, or if values are too
+        large.
     """
+    dtype = float_dtype(module)
+    codes = _whole_numbers(X[:2], device)
+    if codes is not None and rounded_whole_number(X, largest, dtype) is not None:
+        dtype = torch.int64 if takes_whole_numbers(module, codes) else dtype
+    refuse_large(X, largest, dtype, names)
     module.eval()
     counter = FlopCounterMode(display=False)
+    x = to_tensor(X[:2], device, dtype, copy=True)
     try:
         with torch.no_grad(), counter:
-            logits = module(x)
+            logits = full_precision(module(x))
     except (RuntimeError, IndexError) as error:
-        raise ValueError(
-            f"{type(module).__name__} cannot take samples of shape "
-            f"{tuple(x.shape[1:])}: {error}"
-        ) from error
+        if codes is None or not takes_whole_numbers(module, codes):
+            raise ValueError(
+                f"{type(module).__name__} cannot take samples of shape "
+                f"{tuple(x.shape[1:])}: {error}"
+            ) from error
+        dtype, x = torch.int64, codes
+        with torch.no_grad(), counter:
+            logits = full_precision(module(x))
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits)
     if shape != (len(x), n_classes):
         raise ValueError(
@@ -185,7 +275,15 @@ def try_module(module, x, n_classes):
             f"{type(module).__name__} returns probabilities (they sum to 1), but the loss "
             "expects logits: leave out its last softmax."
         )
-    return counter.get_total_flops() / len(x)
+    return dtype, counter.get_total_flops() / len(x)
+
+
+def _whole_numbers(X, device):
+    """A few rows as int64, or None if they hold fractions."""
+    try:
+        return to_tensor(X, device, torch.int64, copy=True)
+    except ValueError:
+        return None
 
 
 def try_criterion(criterion, n_classes, device):
@@ -226,8 +324,11 @@ def refuse_batch_norm(module):
         )
 
 
-def optimizer_settings(optimizer, weight_decay, device):
-    """Arguments for skorch's net that the optimizer's signature knows."""
+def optimizer_settings(optimizer, weight_decay, module, device, nested):
+    """Arguments for skorch's net that the optimizer's signature knows.
+
+    ``nested`` are the user's: where they ask for another implementation, it is not fused.
+    """
     accepted = inspect.signature(optimizer).parameters
     if "weight_decay" in accepted:
         settings = {"optimizer__weight_decay": weight_decay}
@@ -238,7 +339,9 @@ def optimizer_settings(optimizer, weight_decay, device):
         )
     else:
         settings = {}
-    if "fused" in accepted and device.type in ("cpu", "cuda"):
+    asked = nested.get("optimizer__foreach") or nested.get("optimizer__differentiable")
+    floating = all(parameter.is_floating_point() for parameter in module.parameters())
+    if "fused" in accepted and device.type in ("cpu", "cuda") and floating and not asked:
         # One operation a step instead of several for each parameter; equal results.
         settings["optimizer__fused"] = True
     return settings

@@ -8,7 +8,14 @@ from skorch.callbacks import Callback
 
 from .batches import chunk_length
 
-__all__ = ["MarginHistory", "ProgressBar", "Separation", "logit_margins"]
+__all__ = [
+    "MarginHistory",
+    "OwnCallback",
+    "ProgressBar",
+    "Separation",
+    "logit_margins",
+    "weights_may_have_changed",
+]
 
 # Looked at first when separation is checked; more would cost, fewer would often not tell.
 N_SUSPECTS = 32
@@ -22,7 +29,31 @@ def logit_margins(logits, y):
     return (own - logits.scatter(1, y[:, None], -math.inf).amax(dim=1, keepdim=True))[:, 0]
 
 
-class MarginHistory(Callback):
+class OwnCallback(Callback):
+    """A callback of this package. It has the last word, when all others have ended training.
+
+    Others may give the network other weights when training ends, as
+    ``EarlyStopping(load_best=True)`` does; what is said of the network has to be right after
+    that.
+    """
+
+    # Whether it does so itself.
+    changes_weights = False
+
+    def conclude(self, net, dataset):
+        """Called with the samples after ``on_train_end`` of all callbacks."""
+
+
+def weights_may_have_changed(net):
+    """Whether a callback may have changed the weights when training ended."""
+    return any(
+        type(callback).on_train_end is not Callback.on_train_end
+        and getattr(type(callback), "changes_weights", True)
+        for _, callback in net.callbacks_
+    )
+
+
+class MarginHistory(OwnCallback):
     """Records each epoch's training accuracy and mean margin, from the training passes.
 
     The logits are those the loss was computed from, so no pass is added: they are of the
@@ -45,7 +76,7 @@ class MarginHistory(Callback):
         if training:
             # References only: one operation an epoch instead of several a step.
             self.logits_.append(y_pred.detach())
-            self.targets_.append(batch[1][0])
+            self.targets_.append(batch[1])
             if len(self.logits_) * y_pred.numel() >= REDUCE_AT:
                 self._reduce()
 
@@ -67,15 +98,16 @@ class MarginHistory(Callback):
         self.logits_, self.targets_, self.parts_, self.margins_ = [], [], [], None
 
 
-class Separation(Callback):
+class Separation(OwnCallback):
     """Notices exactly when the network, in evaluation mode, classifies every sample right.
 
     Or a share of them: then some errors are allowed. After an epoch the samples with the
     smallest training-mode margins are looked at first, 32 more than the errors allowed: one
     error too many there and the answer is no. Only else all samples follow in the order of
     their margins, up to the first error too many. After separation nothing more is
-    looked at until training ends, when the answer is brought up to date. Cost: a forward
-    pass of 32 samples an epoch, plus a few over the whole set near separation.
+    looked at until training has ended, when the answer is brought up to date. Cost: a forward
+    pass of 32 samples an epoch, plus a few over the whole set near separation. It comes after
+    all other callbacks, which may change the network.
 
     Parameters
     ----------
@@ -125,13 +157,23 @@ class Separation(Callback):
                 self.stopped_ = True
                 raise StopTraining
 
-    def on_train_end(self, net, X=None, **kwargs):
+    def conclude(self, net, dataset):
+        """Bring the answer up to date.
+
+        Returns
+        -------
+        margins : ndarray of shape (n_samples,) or None
+            In evaluation mode, where all samples had to be looked at.
+        """
+        kept = not weights_may_have_changed(net)
         # Known already if the last epoch ran to its end, was looked at, and was kept.
-        best = dict(net.callbacks_).get("best_epoch")
-        kept = best is None or best.epoch_ == len(net.history)
         if self.known_at_ != len(net.history) or not kept:
-            self.separated_ = self._separates(net, X)
-        self.margins_ = None
+            self.separated_ = self._separates(net, dataset)
+            ended = bool(net.history) and "train_loss" in net.history[-1]
+            if self.separated_ and self.epoch_ is None and kept and ended:
+                self.epoch_ = len(net.history)
+        margins, self.margins_ = self.margins_, None
+        return margins
 
     def _separates(self, net, dataset):
         n = len(dataset)
@@ -169,7 +211,7 @@ class StopTraining(KeyboardInterrupt):
     """Ends skorch's loop (it stops at KeyboardInterrupt) for a reason of ours."""
 
 
-class ProgressBar(Callback):
+class ProgressBar(OwnCallback):
     """One tqdm bar over the epochs, with loss, accuracy and margin."""
 
     def on_train_begin(self, net, **kwargs):

@@ -1,6 +1,7 @@
 """MarginClassifier: a PyTorch network as a scikit-learn classifier."""
 
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -10,15 +11,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .batches import Samples, chunk_length, resolve_device, to_tensor
-from .building import build_net, refuse_batch_norm, separation_settings
+from .building import BuiltNet, build_net, refuse_batch_norm, separation_settings
 from .callbacks import ProgressBar
 from .exceptions import NotSeparatedWarning
+from .fitted_state import kept_on_error
+from .interrupts import finish_import_of_torch
+from .module_input import largest_value, refuse_large, warn_of_rounding
 from .modules import MLP
 from .net import MarginNet
+from .network import full_precision
 from .parameters import NestedParamsEstimator
-from .reproducibility import generator_state, seeded, torch_threads
+from .reproducibility import generator_state, recording, seeded, torch_threads
 from .settings import check_classes, check_settings
 from .validation import (
+    check_classes_again,
     check_weights,
     validate_fit,
     validate_labels,
@@ -153,7 +159,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     net_: MarginNet
     classes_: np.ndarray
     input_shape_: tuple
-    _n_threads: int | None
+    _own: BuiltNet
     _generator_state: list
     _built: dict
     _built_weight_decay: float
@@ -220,12 +226,13 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         -------
         self : MarginClassifier
         """
-        done = self.n_iter_ if self.warm_start and hasattr(self, "net_") else 0
+        before = self.n_iter_ if hasattr(self, "net_") else 0
         self._fit_all(X, y, sample_weight)
         if self.stop_at_separation and not self.separated_ and not self.net_.interrupted_:
+            done = self.n_iter_ - before if self.warm_start else self.n_iter_
             warnings.warn(
-                "The network does not separate its training data after "
-                f"{self.n_iter_ - done} epochs: its accuracy on them in the last epoch was "
+                f"The network does not separate its training data after {done} epochs: its "
+                "accuracy on them in the last epoch was "
                 f"{self.history_[-1]['train_accuracy']:.4f}. Raise max_epochs, widen the "
                 "network, lower dropout or weight_decay; contradictory labels cannot be "
                 "separated.",
@@ -236,13 +243,18 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
 
     def _fit_all(self, X, y, sample_weight, arrange=None):
         """``fit`` without its warning; for the other parameters see ``_fit``."""
-        warm = self.warm_start and hasattr(self, "net_")
-        X, y = validate_fit(self, X, y, reset=not warm)
-        if not warm:
-            self.classes_ = np.unique(y)
-        return self._fit(
-            X, y, sample_weight, fresh=not warm, epochs=self.max_epochs, arrange=arrange
-        )
+        check_settings(self)
+        finish_import_of_torch()
+        warm = bool(self.warm_start) and hasattr(self, "net_")
+        with kept_on_error(self, in_place=warm):
+            X, y = validate_fit(self, X, y, reset=not warm)
+            if warm:
+                check_classes_again(y, self.classes_)
+            else:
+                self.classes_ = np.unique(y)
+            return self._fit(
+                X, y, sample_weight, fresh=not warm, epochs=self.max_epochs, arrange=arrange
+            )
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on the samples given, from the network as it is.
@@ -261,33 +273,37 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         -------
         self : MarginClassifier
         """
+        check_settings(self)
         if isinstance(self.class_weight, str):
             raise ValueError(
                 f"class_weight={self.class_weight!r} would mean something else for every "
                 "chunk given to partial_fit: pass a dict of weights."
             )
+        finish_import_of_torch()
         first = not hasattr(self, "net_")
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
             check_classes(classes)
-        X, y = validate_fit(self, X, y, reset=first)
-        if first:
-            self.classes_ = np.unique(classes)
-        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
-            raise ValueError(
-                f"classes={np.unique(classes)} is not the same as on the last call to "
-                f"partial_fit: {self.classes_}."
-            )
-        self._fit(X, y, sample_weight, fresh=first, epochs=1, relative_weights=False)
+            classes = np.unique(np.asarray(classes))
+        with kept_on_error(self, in_place=not first):
+            X, y = validate_fit(self, X, y, reset=first)
+            if first:
+                self.classes_ = classes
+            elif classes is not None and not np.array_equal(self.classes_, classes):
+                raise ValueError(
+                    f"classes={classes} is not the same as on the last call to partial_fit: "
+                    f"{self.classes_}."
+                )
+            self._fit(X, y, sample_weight, fresh=first, epochs=1, relative_weights=False)
         return self
 
     def _fit(self, X, y, sample_weight, fresh, epochs, relative_weights=True, arrange=None):
         """Train; ``arrange`` makes the callbacks of this training from the net's own.
 
-        Returns the positions of the samples that take part.
+        Returns the positions of the samples that take part, and their margins, if the check
+        for separation had to look at all.
         """
-        check_settings(self)
         index = validate_labels(y, self.classes_)
         weight = check_weights(
             sample_weight, self.class_weight, index, self.classes_, relative_weights
@@ -297,30 +313,34 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             # Weight 0 means not there: for batch norm and separation, too.
             rows = np.flatnonzero(weight)
             X, index, weight = X[rows], index[rows], weight[rows]
+        largest = largest_value(X)
         device = resolve_device(self.device)
         if fresh:
             seed, state = self._seed(), None
         else:
             # Going on: the next part of the same random stream, on the same device.
             seed, state, device = None, self._generator_state, torch.device(self.net_.device)
-        with seeded(device, seed, state):
+        with seeded(device, seed, state), recording():
             if fresh:
                 self._built, self._built_weight_decay = self._structure(), self.weight_decay
-                self.net_, self._n_threads = build_net(self, self._nested_params(), X, device)
+                self._own = build_net(self, self._nested_params(), X, largest, device)
+                self.net_ = self._own.net
             else:
                 self._update_net()
-            samples = Samples(X, index, weight, device)
+            dtype, names = self._own.input_dtype, getattr(self, "feature_names_in_", None)
+            if not fresh:
+                refuse_large(X, largest, dtype, names)
+            warn_of_rounding(X, largest, dtype, names)
+            samples = Samples(X, index, weight, device, dtype)
             if self.batch_size == 1 or len(samples) == 1:
                 refuse_batch_norm(self.net_.module_)
-            try:
-                with (
-                    torch_threads(self._n_threads if device.type == "cpu" else None),
-                    self.net_.arranged_callbacks(arrange),
-                ):
-                    self._train(samples, epochs, weight is not None)
-            finally:
-                self._generator_state = generator_state(device)
-        return rows
+            with (
+                torch_threads(self._own.n_threads if device.type == "cpu" else None),
+                self.net_.arranged_callbacks(arrange),
+            ):
+                margins = self._train(samples, epochs, weight is not None)
+            self._generator_state = generator_state(device)
+        return rows, margins
 
     def _seed(self):
         if self.random_state is None:
@@ -344,10 +364,12 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         net = self.net_
         net.batch_size = self.batch_size
         for name, value in separation_settings(self).items():
-            setattr(dict(net.callbacks_)["separation"], name, value)
+            setattr(self._own.separation, name, value)
         for group in net.optimizer_.param_groups:
             if net.lr != self.lr:
                 group["lr"] = self.lr
+                if "initial_lr" in group:  # what a schedule begins with
+                    group["initial_lr"] = self.lr
             if "weight_decay" in group and self._built_weight_decay != self.weight_decay:
                 group["weight_decay"] = self.weight_decay
         net.lr, self._built_weight_decay = self.lr, self.weight_decay
@@ -359,19 +381,12 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
 
     def _train(self, samples, epochs, weighted):
         net = self.net_
-        if weighted and not hasattr(net.criterion_, "reduction"):
-            raise ValueError(
-                f"sample_weight and class_weight need a criterion with a 'reduction' "
-                f"parameter, as torch's losses have; {type(net.criterion_).__name__} has none."
-            )
-        if weighted:
-            unweighted, net.criterion_.reduction = net.criterion_.reduction, "none"
         net.max_epochs = epochs
         try:
-            net.partial_fit(samples)
+            with net.weighting(len(self.classes_)) if weighted else nullcontext():
+                net.partial_fit(samples)
+            margins = net.conclude(samples)
         finally:
-            if weighted:
-                net.criterion_.reduction = unweighted
             for _, callback in net.callbacks_:
                 if isinstance(callback, ProgressBar):
                     callback.close()
@@ -381,13 +396,14 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                 "fitted as far as it came.",
                 stacklevel=4,
             )
+        return margins
 
     # --- what training left ---------------------------------------------------------
 
     @property
     def history_(self):
         """skorch's history of the fit: one row an epoch."""
-        return self._fitted_net().history
+        return self._fitted().net.history
 
     @property
     def loss_curve_(self):
@@ -402,22 +418,22 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     @property
     def best_epoch_(self):
         """The epoch, from 1, whose weights ``restore_best`` kept; None without it."""
-        callback = dict(self._fitted_net().callbacks_).get("best_epoch")
+        callback = self._fitted().best_epoch
         return None if callback is None else callback.epoch_
 
     @property
     def separated_(self):
         """Whether the network classifies every sample of its last training right."""
-        return dict(self._fitted_net().callbacks_)["separation"].separated_
+        return self._fitted().separation.separated_
 
     @property
     def separation_epoch_(self):
         """First epoch (from 1) after which it did, or None."""
-        return dict(self._fitted_net().callbacks_)["separation"].epoch_
+        return self._fitted().separation.epoch_
 
-    def _fitted_net(self):
+    def _fitted(self):
         try:
-            return vars(self)["net_"]
+            return vars(self)["_own"]
         except KeyError:
             raise AttributeError("This MarginClassifier is not fitted yet.") from None
 
@@ -483,14 +499,26 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     def _logits(self, X):
         check_is_fitted(self, "net_")
         X = validate_predict(self, X)
-        net, device = self.net_, torch.device(self.net_.device)
+        own, device = self._own, torch.device(self.net_.device)
+        if X.dtype.kind in "iu":
+            names = getattr(self, "feature_names_in_", None)
+            warn_of_rounding(X, largest_value(X), own.input_dtype, names)
         step = chunk_length(int(np.prod(self.input_shape_)))
-        net._set_training(False)
-        logits = np.empty((X.shape[0], len(self.classes_)), dtype=np.float32)
-        with torch.no_grad(), torch_threads(self._n_threads if device.type == "cpu" else None):
+        own.net._set_training(False)
+        parts = []
+        with torch.no_grad(), torch_threads(own.n_threads if device.type == "cpu" else None):
             for start in range(0, X.shape[0], step):
-                rows = to_tensor(X[start : start + step], device)
-                logits[start : start + step] = net.module_(rows).cpu().numpy()
+                # A copy: modules may write to their input.
+                rows = to_tensor(X[start : start + step], device, own.input_dtype, copy=True)
+                parts.append(full_precision(own.net.module_(rows)).cpu().numpy())
+        logits = np.concatenate(parts)
+        if not np.isfinite(logits).all():
+            wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+            raise ValueError(
+                f"The network gives logits that are not finite for {len(wrong)} of "
+                f"{len(logits)} samples, the first of them sample {wrong[0]}: X holds values "
+                "too large for it, or its weights were changed. Scale X as for fitting."
+            )
         return logits
 
 

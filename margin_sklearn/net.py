@@ -3,22 +3,36 @@
 import inspect
 import math
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import ClassifierMixin
 from skorch import NeuralNet
 from skorch.callbacks import Callback
+from skorch.exceptions import SkorchException
+
+from .callbacks import OwnCallback
+from .interrupts import interrupts_put_off
+from .network import full_precision
+from .portable_state import state_for_pickling, state_for_training
+from .schedules import continued_schedule
+from .weighted_loss import combination
 
 __all__ = ["MarginNet"]
 
+# Samples at most whose logits are looked at when training has ended.
+N_CHECKED = 256
 
-class MarginNet(NeuralNet):
+
+class MarginNet(ClassifierMixin, NeuralNet):
     """skorch's NeuralNet for batches of ``(x, (y, weight))`` and modules that give logits.
 
     It differs from its parent where the parent costs time on small networks or waits for a
     GPU in every step: losses are read once an epoch, modules switch between training and
     evaluation mode only when the mode changes, and the history has rows for single batches
-    only where ``records_batches`` says that somebody's callbacks may want them.
+    only where ``records_batches`` says that somebody's callbacks may want them. Callbacks see
+    batches as pairs of inputs and class indices, and a net that predicts class indices.
     """
 
     records_batches = False
@@ -26,6 +40,10 @@ class MarginNet(NeuralNet):
     frozen: tuple = ()
     # Whether a loss that is not finite is an error; callbacks may undo such epochs.
     must_converge = True
+    # Makes one loss of weighted ones, while training with weights.
+    combine: Any = None
+    # Whether fused=True was our own choice, so that a sparse gradient may undo it.
+    may_unfuse = False
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         if self.records_batches:
@@ -41,11 +59,26 @@ class MarginNet(NeuralNet):
             for part in self.frozen:
                 part.training = False
 
+    def predict(self, X):
+        """Index of the most likely class of each sample."""
+        return self.predict_proba(X).argmax(axis=1)
+
     def get_loss(self, y_pred, y_true, *args, **kwargs):
-        """Loss of a batch; with weights, the mean of weight times loss (mean weight 1)."""
+        """Loss of a batch; with weights as :mod:`margin_sklearn.weighted_loss` says."""
         target, weight = y_true
         loss = self.criterion_(y_pred, target)
-        return loss if weight is None else (loss * weight).mean()
+        return loss if weight is None else self.combine(loss, target, weight)
+
+    @contextmanager
+    def weighting(self, n_classes):
+        """Have a loss for each sample for a while, to be weighted."""
+        criterion = self.criterion_
+        self.combine = combination(criterion, n_classes, torch.device(self.device))
+        reduction, criterion.reduction = criterion.reduction, "none"
+        try:
+            yield
+        finally:
+            criterion.reduction, self.combine = reduction, None
 
     def initialize_optimizer(self, *args, **kwargs):
         super().initialize_optimizer(*args, **kwargs)
@@ -60,11 +93,13 @@ class MarginNet(NeuralNet):
             return super().train_step(batch, **fit_params)
         self._zero_grad_optimizer()
         step = self.train_step_single(batch, **fit_params)
+        if self.may_unfuse:
+            self._unfuse_sparse()
         if self._listeners_of("on_grad_computed"):
             self.notify(
                 "on_grad_computed",
                 named_parameters=list(self.get_all_learnable_params()),
-                batch=batch,
+                batch=_shown(batch),
                 training=True,
             )
         self._step_optimizer(None)
@@ -74,10 +109,18 @@ class MarginNet(NeuralNet):
         """Forward and backward pass; the batch lies on the device already."""
         self._set_training(True)
         x, labels = batch
-        y_pred = self.module_(x, **fit_params)
+        y_pred = full_precision(self.module_(x, **fit_params))
         loss = self.get_loss(y_pred, labels, X=x, training=True)
         loss.backward()
         return {"loss": loss, "y_pred": y_pred}
+
+    def _unfuse_sparse(self):
+        """Give up fused steps, which no sparse gradient can take, after the first batch."""
+        self.may_unfuse = False
+        for group in self.optimizer_.param_groups:
+            gradients = [p.grad for p in group["params"] if p.grad is not None]
+            if any(gradient.is_sparse for gradient in gradients):
+                group["fused"] = False
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
@@ -99,17 +142,62 @@ class MarginNet(NeuralNet):
         """Tell the callbacks; those that inherit an empty method are not called."""
         getattr(self, method_name)(self, **cb_kwargs)
         listeners = self._listeners_of(method_name)
-        if listeners:
-            for name, callback in self.callbacks_:
-                if name in listeners:
-                    getattr(callback, method_name)(self, **cb_kwargs)
+        if method_name == "on_train_begin":
+            for callback in listeners:
+                with continued_schedule(callback, self.optimizer_):
+                    callback.on_train_begin(self, **cb_kwargs)
+        elif method_name == "on_train_end":
+            with self._interrupts_noted():
+                for callback in listeners:
+                    callback.on_train_end(self, **cb_kwargs)
+        else:
+            for callback in listeners:
+                getattr(callback, method_name)(self, **cb_kwargs)
+
+    @contextmanager
+    def _interrupts_noted(self):
+        """Finish the work after the last epoch, which leaves a network, unless hurried."""
+        finished = False
+        try:
+            with interrupts_put_off(most=1):
+                yield
+                finished = True
+        except KeyboardInterrupt:
+            if not finished:
+                raise
+            self.interrupted_ = True
+
+    def conclude(self, dataset):
+        """Let the package's callbacks have the last word; all margins, if they know them."""
+        margins = None
+        with self._interrupts_noted():
+            self._check_finite(dataset)
+            for _, callback in self.callbacks_:
+                if isinstance(callback, OwnCallback):
+                    found = callback.conclude(self, dataset)
+                    margins = margins if found is None else found
+        return margins
+
+    def _check_finite(self, dataset):
+        """Raise a ValueError if the last steps left a network that gives no numbers."""
+        some = min(len(dataset), N_CHECKED)
+        rows = torch.arange(some, device="cpu") * len(dataset) // some
+        self._set_training(False)
+        with torch.no_grad():
+            logits = self.infer(dataset.rows(rows.to(dataset.device)))
+        if not torch.isfinite(logits).all():
+            raise ValueError(
+                f"After epoch {len(self.history)} the network gives logits that are not "
+                "finite: training diverged in its last steps. Lower lr or weight_decay, or "
+                "scale the input (StandardScaler)."
+            )
 
     def _listeners_of(self, method_name):
         if method_name not in self._listeners:
             empty = getattr(Callback, method_name, None)
             self._listeners[method_name] = [
-                name
-                for name, callback in self.callbacks_
+                callback
+                for _, callback in self.callbacks_
                 if getattr(type(callback), method_name) is not empty
             ]
         return self._listeners[method_name]
@@ -123,6 +211,22 @@ class MarginNet(NeuralNet):
             # Callbacks end training so between epochs; a user mostly within one.
             self.interrupted_ = bool(self.history) and "train_loss" not in self.history[-1]
             raise
+        except (KeyError, ValueError, SkorchException) as error:
+            self._explain_monitor(error)
+            raise
+
+    def _explain_monitor(self, error):
+        """Raise a better error if a callback watches a score that no epoch has."""
+        row = self.history[-1] if self.history else {}
+        for name, callback in self.callbacks_:
+            wanted = getattr(callback, "monitor", None)
+            if isinstance(wanted, str) and wanted not in row and wanted in str(error):
+                raise ValueError(
+                    f"The callback {name!r} monitors {wanted!r}, which is not in the history: "
+                    "no sample is held out, so there are no validation scores. Monitor "
+                    "'train_loss' ('train_loss_best' in Checkpoint), give scoring callbacks "
+                    "on_train=True, or choose the best epoch by restore_best='margin_auc'."
+                ) from error
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """One pass over the batches; records ``train_loss``, the mean over the samples."""
@@ -130,14 +234,18 @@ class MarginNet(NeuralNet):
             return
         losses, sizes = [], []
         for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
+            shown = _shown(batch)
+            self.notify("on_batch_begin", batch=shown, training=training)
             step = step_fn(batch, **fit_params)
             losses.append(step["loss"].detach())
             sizes.append(len(batch[0]))
             if self.records_batches:
                 self.history.record_batch(prefix + "_batch_size", sizes[-1])
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-        loss = float(np.average(torch.stack(losses).tolist(), weights=sizes))
+                # As a tensor: to read its value now would be to wait for a GPU.
+                self.history.record_batch(prefix + "_loss", losses[-1])
+            self.notify("on_batch_end", batch=shown, training=training, **step)
+        values = torch.stack(losses).tolist()
+        loss = float(np.average(values, weights=sizes))
         if self.must_converge and not math.isfinite(loss):
             raise ValueError(
                 f"The training loss became {loss} in epoch {len(self.history)}: training "
@@ -145,3 +253,23 @@ class MarginNet(NeuralNet):
             )
         self.history.record(prefix + "_loss", loss)
         self.history.record(prefix + "_batch_count", len(sizes))
+        if self.records_batches:
+            name = prefix + "_loss"
+            for row, value in zip(self.history[-1]["batches"], values, strict=True):
+                row[name] = value
+            earlier = [row[name] for row in self.history[:-1] if name in row]
+            self.history.record(name + "_best", loss < min(earlier, default=math.inf))
+
+    # --- pickling -------------------------------------------------------------------
+
+    def __getstate__(self):
+        return {**state_for_pickling(vars(self)), "_listeners": {}}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state_for_training(state, self._check_device))
+
+
+def _shown(batch):
+    """A batch as callbacks know it: inputs and targets, without the weights."""
+    x, (target, _) = batch
+    return x, target

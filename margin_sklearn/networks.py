@@ -130,8 +130,9 @@ def _from_margin_classifier(estimator):
         estimator.net_.module_,
         lambda rows: validate_predict(estimator, rows),
         lambda y: validate_labels(y, estimator.classes_),
+        dtype=estimator._own.input_dtype,
         device=torch.device(estimator.net_.device),
-        n_threads=estimator._n_threads,
+        n_threads=estimator._own.n_threads,
     )
 
 

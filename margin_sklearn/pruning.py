@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import LRScheduler
 from torch import nn
 
 from .batches import chunk_length
-from .callbacks import StopTraining, logit_margins
+from .callbacks import OwnCallback, StopTraining, logit_margins, weights_may_have_changed
 from .validation import validate_fit
 
 __all__ = ["Pruning", "TrainingWatch", "train_pruned", "train_watched"]
@@ -20,7 +20,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 MAX_ROLLBACKS = 5
 
 
-class TrainingWatch(Callback):
+class TrainingWatch(OwnCallback):
     """What the selector wants to know of an ordinary training: its cost, the mean margins.
 
     Called after ``margin_history``, before ``separation``.
@@ -37,7 +37,10 @@ class TrainingWatch(Callback):
         Margins at the end, where separation was found out by looking at every sample.
     """
 
-    def __init__(self, aum=False):
+    margins_: np.ndarray | None
+
+    def __init__(self, margin_history=None, aum=False):
+        self.margin_history = margin_history
         self.aum = aum
 
     def on_train_begin(self, net, X=None, **kwargs):
@@ -50,7 +53,7 @@ class TrainingWatch(Callback):
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
         if self.aum:
-            margins = dict(net.callbacks_)["margin_history"].margins_.cpu()
+            margins = self.margin_history.margins_.cpu()
             epoch = len(self.rows_) + 1
             total = self.sums_[epoch - 1].clone()
             # Every sample once an epoch: nothing to add at one place twice.
@@ -78,14 +81,13 @@ class TrainingWatch(Callback):
             epochs = self._quarter(len(self.rows_))
             self.aum_ = self.sums_[epochs].numpy() / max(1, epochs)
         self.sums_ = {}
-        self.margins_ = dict(net.callbacks_)["separation"].margins_
 
     @staticmethod
     def _quarter(epochs):
         return min(epochs, max(5, math.ceil(epochs / 4)))
 
 
-class Pruning(Callback):
+class Pruning(OwnCallback):
     """Chooses what each epoch trains on, scores the rest now and then, undoes bad epochs.
 
     After every ``reselect_every`` epochs part of the samples is scored: of ``score_share`` one
@@ -209,8 +211,16 @@ class Pruning(Callback):
         net.frozen, net.must_converge = (), True
         net._set_training(False)
         self.data_.active = None
-        # Neither samples nor weights are to be pickled with the network.
-        del self.data_, self.good_, self.verified_
+        # Weights are not to be pickled with the network.
+        del self.good_, self.verified_
+
+    def conclude(self, net, dataset):
+        """Margins of the network as it ends."""
+        if weights_may_have_changed(net):
+            self._score(net, np.arange(len(self.margins_)))
+        # Nor are samples.
+        del self.data_
+        return self.margins_
 
     # --- choosing -------------------------------------------------------------------
 
@@ -307,17 +317,17 @@ def train_watched(classifier, X, y, sample_weight, aum=False):
         Positions of the samples that take part (their weight is not 0).
     watch : TrainingWatch
     """
-    watch = TrainingWatch(aum)
+    made = []
 
     def arrange(callbacks):
-        place = [name for name, _ in callbacks].index("separation")
-        return [*callbacks[:place], ("watch", watch), *callbacks[place:]]
+        own = classifier._own
+        made.append(TrainingWatch(own.margin_history, aum))
+        place = [callback for _, callback in callbacks].index(own.separation)
+        return [*callbacks[:place], ("watch", made[0]), *callbacks[place:]]
 
-    rows = classifier._fit_all(X, y, sample_weight, arrange)
-    own = [callback for _, callback in classifier.net_.callbacks_]
-    if any(type(callback).on_train_end is not Callback.on_train_end for callback in own[2:]):
-        # Who knows what they did to the network when training ended.
-        watch.margins_ = None
+    rows, margins = classifier._fit_all(X, y, sample_weight, arrange)
+    watch = made[0]
+    watch.margins_ = margins
     return rows, watch
 
 
@@ -326,18 +336,18 @@ def train_pruned(classifier, X, y, sample_weight, pruning, epochs):
 
     Its callbacks go on, too, but for those that set learning rates or look for separation.
     """
+    own = classifier._own
 
     def arrange(callbacks):
         kept = [
             (name, callback)
             for name, callback in callbacks
-            if name not in ("margin_history", "separation")
+            if callback not in (own.margin_history, own.separation)
             and not isinstance(callback, LRScheduler)
         ]
-        history = dict(callbacks)["margin_history"]
-        return [("margin_history", history), ("pruning", pruning), *kept]
+        return [("margin_history", own.margin_history), ("pruning", pruning), *kept]
 
     X, y = validate_fit(classifier, X, y, reset=False)
     classifier._fit(X, y, sample_weight, fresh=False, epochs=epochs, arrange=arrange)
-    separation = dict(classifier.net_.callbacks_)["separation"]
+    separation = own.separation
     separation.separated_ = bool(np.mean(pruning.margins_ > 0) >= separation.share - 1e-9)

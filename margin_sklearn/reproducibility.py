@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["generator_state", "seeded", "torch_threads"]
+__all__ = ["generator_state", "recording", "seeded", "torch_threads"]
 
 # torch's default generators belong to the whole process: fits in several threads
 # (joblib's threading backend) take turns, so that each keeps its own stream.
@@ -63,6 +63,13 @@ def _set_state(device, states):
         torch.cuda.set_rng_state(states[1], device)
     elif device.type == "mps":
         torch.mps.set_rng_state(states[1])
+
+
+@contextmanager
+def recording():
+    """Have torch record gradients, whatever ``torch.no_grad`` is around it."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 @contextmanager

@@ -9,7 +9,11 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
+from .checks import as_numbers, check_rows
+from .columns import not_numbers_error, refuse_duplicate_names, refuse_several_inputs
+
 __all__ = [
+    "check_classes_again",
     "check_lengths",
     "check_weights",
     "validate_fit",
@@ -22,15 +26,7 @@ __all__ = [
 def validate_fit(estimator, X, y, reset):
     """X as ndarray or CSR and y as 1-D array, checked; sets ``input_shape_`` on reset."""
     check_lengths(estimator, X, y)
-    X = _to_numpy(X)
-    X = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        accept_sparse="csr",
-        dtype="numeric",
-        allow_nd=True,
-    )
+    X = _validate_numbers(estimator, X, reset)
     y = validate_y(estimator, y)
     if reset:
         estimator.input_shape_ = tuple(int(side) for side in X.shape[1:])
@@ -45,6 +41,8 @@ def check_lengths(estimator, X, y):
             f"This {type(estimator).__name__} estimator requires y to be passed, but the "
             "target y is None."
         )
+    refuse_several_inputs(X, _length(y))
+    check_rows("X", X)
     try:
         check_consistent_length(_to_numpy(X), _to_numpy(y))
     except ValueError as error:
@@ -55,9 +53,17 @@ def check_lengths(estimator, X, y):
         ) from error
 
 
+def _length(y):
+    try:
+        return len(y)
+    except TypeError:  # of whatever becomes an array only later
+        return None
+
+
 def validate_y(estimator, y):
     """Labels as a 1-D array, checked."""
     y = column_or_1d(_to_numpy(y), warn=True)
+    _refuse_missing(y, "y")
     if y.dtype == object and len({isinstance(label, str) for label in y}) > 1:
         raise ValueError(
             "y mixes strings with labels of other types, which have no common order: make "
@@ -70,16 +76,76 @@ def validate_y(estimator, y):
 
 def validate_predict(estimator, X):
     """X as ndarray or CSR, checked against what the estimator was fitted on."""
-    X = validate_data(
-        estimator,
-        _to_numpy(X),
-        reset=False,
-        accept_sparse="csr",
-        dtype="numeric",
-        allow_nd=True,
-    )
+    refuse_several_inputs(X)
+    check_rows("X", X)
+    X = _validate_numbers(estimator, X, reset=False)
     _check_shape(estimator, X)
     return X
+
+
+def _validate_numbers(estimator, X, reset):
+    """X as ndarray or CSR of numbers; a column that holds none is named."""
+    refuse_duplicate_names(X)
+    X = _to_numpy(X)
+    try:
+        checked = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype="numeric",
+            allow_nd=True,
+        )
+        if checked.dtype.kind == "O":
+            # pandas' categories and dates pass the check as they are.
+            checked = checked.astype(np.float64)
+        if checked.dtype.kind not in "biuf":
+            raise ValueError(f"X holds values of dtype {checked.dtype}, not numbers.")
+    except (TypeError, ValueError) as error:
+        better = None if "Complex" in str(error) else not_numbers_error(X, error)
+        if better is not None:
+            raise better from error
+        numbers_of_text = _from_text(X)
+        if numbers_of_text is X:
+            raise
+        return _validate_numbers(estimator, numbers_of_text, reset)
+    if checked.dtype == np.uint64 and checked.size and checked.max() > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"X holds {checked.max()}, more than int64 can hold: encode or scale it."
+        )
+    return checked
+
+
+def _from_text(X):
+    """An array or list of text as floats, where all of it is numbers; else ``X`` itself."""
+    try:
+        array = np.asarray(X)
+        return array.astype(np.float64) if array.dtype.kind in "US" else X
+    except (TypeError, ValueError):
+        return X
+
+
+def _refuse_missing(labels, name):
+    """Raise a ValueError for NaN, None, NaT or pandas' NA among labels that may be text."""
+    if labels.dtype != object:
+        return
+    for label in labels.tolist():
+        other = type(label).__name__ in ("NAType", "NaTType")
+        if label is None or other or (isinstance(label, numbers.Real) and label != label):
+            raise ValueError(
+                f"Input {name} contains NaN (or None): leave out the samples without a label."
+            )
+
+
+def check_classes_again(y, classes):
+    """Raise a ValueError unless y of a warm start has the classes of the first fit."""
+    validate_labels(y, classes)
+    missing = np.setdiff1d(classes, y)
+    if len(missing):
+        raise ValueError(
+            "warm_start can only be used where y has the same classes as in the last call to "
+            f"fit: {classes}; y lacks {missing.tolist()}. partial_fit takes part of them."
+        )
 
 
 def validate_labels(y, classes):
@@ -117,12 +183,9 @@ def check_weights(sample_weight, class_weight, index, classes, relative=True):
     if sample_weight is not None:
         if isinstance(sample_weight, numbers.Number):
             sample_weight = np.full(len(index), sample_weight)
-        weight = check_array(
-            _to_numpy(sample_weight),
-            ensure_2d=False,
-            dtype=np.float64,
-            input_name="sample_weight",
-        )
+        weight = as_numbers("sample_weight", _to_numpy(sample_weight))
+        # For its message on NaN.
+        check_array(weight, ensure_2d=False, input_name="sample_weight")
         if weight.shape != (len(index),):
             raise ValueError(
                 f"sample_weight must have shape ({len(index)},), got {weight.shape}."
@@ -154,16 +217,21 @@ def _class_weights(class_weight, index, classes):
     elif isinstance(class_weight, dict):
         known = classes.tolist()
         missing = [label for label in class_weight if label not in known]
-        if missing:
+        others = [label for label in known if label not in class_weight]
+        if missing and others:
+            # As in LogisticRegression: a fold may lack a class, but here it is a slip.
             raise ValueError(
-                f"class_weight names the labels {missing}, which are not in y: {known}."
+                f"class_weight names the labels {missing}, which are not in y, and not "
+                f"{others}, which are."
             )
         for label, value in class_weight.items():
-            if not value >= 0:
+            if not isinstance(value, numbers.Real) or not 0 <= float(value) < np.inf:
                 raise ValueError(
-                    f"class_weight of {label!r} must not be negative, got {value}."
+                    f"class_weight of {label!r} must be a number, finite and not negative, "
+                    f"got {value!r}."
                 )
-            weights[known.index(label)] = value
+            if label in known:
+                weights[known.index(label)] = value
     else:
         raise ValueError(
             f"class_weight must be a dict, 'balanced' or None, got {class_weight!r}."

@@ -1,3 +1,7 @@
+import contextlib
+import threading
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -5,9 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.base import clone
-from skorch.callbacks import Callback
+from sklearn.metrics import f1_score, log_loss, roc_auc_score
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LRScheduler,
+)
 
-from margin_sklearn import MarginClassifier
+from margin_sklearn import (
+    MarginClassifier,
+    MarginSubsetSelector,
+    NotSeparatedWarning,
+    margins,
+)
 from margin_sklearn.callbacks import Separation, logit_margins
 from margin_sklearn.margins import margins_from_logits
 
@@ -121,3 +138,243 @@ def test_the_share_counts_whole_samples(iris):
 def test_shares_that_are_none(digits, share):
     with pytest.raises(ValueError, match="stop_at_separation must be True, False or"):
         MarginClassifier(stop_at_separation=share).fit(*digits)
+
+
+# --- separation, after all callbacks have ended ---------------------------------------------
+
+
+class Averaged(Callback):
+    """Weight averaging: the network ends with the mean of the last epochs' weights."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.states = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.states.append({k: v.clone() for k, v in net.module_.state_dict().items()})
+
+    def on_train_end(self, net, **kwargs):
+        last = self.states[-5:]
+        mean = {k: sum(state[k] / len(last) for state in last) for k in last[0]}
+        net.module_.load_state_dict(mean)
+
+
+class Wreck(Callback):
+    """Ruins the network at the end of training or of each epoch."""
+
+    def __init__(self, event="train"):
+        self.event = event
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.event == "epoch":
+            self.ruin(net)
+
+    def on_train_end(self, net, **kwargs):
+        if self.event == "train":
+            self.ruin(net)
+
+    def ruin(self, net):
+        for parameter in net.module_.parameters():
+            # Past autograd's version counter.
+            parameter.data.mul_(0)
+
+
+def is_separated(estimator, X, y):
+    return estimator.score(X, y) == 1.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "callback",
+    [
+        EarlyStopping(monitor="train_loss", patience=2, threshold=0.5, load_best=True),
+        Averaged(),
+        Wreck("train"),
+        Wreck("epoch"),
+    ],
+    ids=["early stopping", "averaging", "ruined", "ruined each epoch"],
+)
+def test_separated_is_said_of_the_network_as_it_ends(digits, callback, seed):
+    X, y = digits
+    settings = {"lr": 3e-3, "max_epochs": 12, "random_state": seed, "device": "cpu"}
+    estimator = MarginClassifier(**settings, callbacks=[callback]).fit(X, y)
+    assert estimator.separated_ == is_separated(estimator, X, y)
+    stopping = clone(estimator).set_params(stop_at_separation=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        stopping.fit(X, y)
+    warned = any(issubclass(w.category, NotSeparatedWarning) for w in caught)
+    assert stopping.separated_ == is_separated(stopping, X, y)
+    assert warned == (not stopping.separated_)
+    if isinstance(callback, Wreck):
+        assert not stopping.separated_
+
+
+def test_margins_of_a_selection_are_those_of_the_network_as_it_ends(digits):
+    X, y = digits
+    for callback in (Averaged(), Wreck("train")):
+        network = MarginClassifier(
+            callbacks=[callback], max_epochs=15, random_state=0, device="cpu"
+        )
+        selector = MarginSubsetSelector(
+            network, n_samples_to_select=0.3, continue_epochs=2, separation=0.5, random_state=0
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotSeparatedWarning)
+            selector.fit(X, y)
+        found = margins(selector, X, y, scale=None)
+        np.testing.assert_allclose(selector.margins_, found, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("load_best", [True, False])
+def test_the_best_epoch_is_none_or_true(digits, load_best):
+    X, y = digits
+    settings = {"max_epochs": 6, "random_state": 0, "device": "cpu", "lr": 1e-2}
+    stopping = EarlyStopping(
+        monitor="train_accuracy", lower_is_better=True, patience=99, load_best=load_best
+    )
+    settings["restore_best"] = "margin_auc"
+    estimator = MarginClassifier(**settings, callbacks=[stopping]).fit(X, y)
+    plain = MarginClassifier(**settings).fit(X, y)
+    assert estimator.history_[:, "margin_auc"] == plain.history_[:, "margin_auc"]
+    assert plain.best_epoch_ > 1
+    # The epoch of the lowest accuracy is the first; its weights are those kept.
+    assert estimator.best_epoch_ == (None if load_best else plain.best_epoch_)
+    assert estimator.separated_ == is_separated(estimator, X, y)
+
+
+# --- skorch's callbacks, as documented ------------------------------------------------------
+
+FEW = {"max_epochs": 4, "random_state": 0, "device": "cpu"}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "scoring", ["accuracy", "neg_log_loss", "f1_macro", "roc_auc_ovr", None]
+)
+def test_scores_of_the_training_passes(digits, scoring, weighted):
+    X, y = digits
+    callbacks = [
+        ("cached", EpochScoring(scoring, on_train=True, name="cached")),
+        ("anew", EpochScoring(scoring, on_train=True, name="anew", use_caching=False)),
+    ]
+    if scoring in ("accuracy", None):
+        callbacks += [("batch", BatchScoring(scoring, on_train=True, name="batch"))]
+    weight = np.where(y == 0, 2.0, 1.0) if weighted else None
+    names = np.array(list("zyxwvutsrq"))[y]
+    estimator = MarginClassifier(**FEW, module__dropout=0.0, callbacks=callbacks)
+    estimator.fit(X, names, sample_weight=weight)
+    row = estimator.history_[-1]
+    metric = {
+        "accuracy": lambda proba: (estimator.classes_[proba.argmax(1)] == names).mean(),
+        None: lambda proba: (estimator.classes_[proba.argmax(1)] == names).mean(),
+        "neg_log_loss": lambda proba: -log_loss(names, proba),
+        "f1_macro": lambda proba: f1_score(
+            names, estimator.classes_[proba.argmax(1)], average="macro"
+        ),
+        "roc_auc_ovr": lambda proba: roc_auc_score(names, proba, multi_class="ovr"),
+    }[scoring]
+    assert row["anew"] == pytest.approx(metric(estimator.predict_proba(X)), rel=1e-5)
+    if scoring in ("accuracy", None):
+        assert row["cached"] == pytest.approx(row["train_accuracy"], rel=1e-6)
+        assert row["batch"] == pytest.approx(row["train_accuracy"], rel=1e-6)
+    plain = MarginClassifier(**FEW, module__dropout=0.0).fit(X, names, sample_weight=weight)
+    assert plain.loss_curve_ == estimator.loss_curve_
+
+
+def test_checkpoints_of_the_lowest_training_loss(digits, tmp_path):
+    X, y = digits
+    checkpoint = Checkpoint(
+        monitor="train_loss_best", dirname=tmp_path, load_best=True, f_history=None
+    )
+    estimator = MarginClassifier(**FEW, callbacks=[checkpoint]).fit(X, y)
+    losses = estimator.loss_curve_
+    best = [loss < min([*losses[:i], np.inf]) for i, loss in enumerate(losses)]
+    assert estimator.history_[:, "train_loss_best"] == best
+    assert estimator.history_[:, "event_cp"] == best
+    assert (tmp_path / "params.pt").exists()
+
+
+def test_learning_rates_by_the_loss_of_batches(digits):
+    policy = LRScheduler(
+        policy="ReduceLROnPlateau", step_every="batch", monitor="train_loss", patience=0
+    )
+    estimator = MarginClassifier(**FEW, callbacks=[policy]).fit(*digits)
+    row = estimator.history_[-1]
+    assert row["batches"][-1]["event_lr"] < 1e-3
+    losses = [batch["train_loss"] for batch in row["batches"]]
+    assert all(type(loss) is float for loss in losses)
+    sizes = [batch["train_batch_size"] for batch in row["batches"]]
+    assert np.average(losses, weights=sizes) == pytest.approx(row["train_loss"])
+
+
+@pytest.mark.parametrize(
+    ("callback", "monitor"),
+    [
+        (EarlyStopping(), "valid_loss"),
+        (Checkpoint(f_params=None, f_optimizer=None, f_criterion=None), "valid_loss_best"),
+        (EarlyStopping(monitor="accuracy"), "accuracy"),
+        (LRScheduler(policy="ReduceLROnPlateau", monitor="valid_loss"), "valid_loss"),
+    ],
+)
+def test_what_is_not_recorded_cannot_be_monitored(digits, callback, monitor):
+    match = f"monitors '{monitor}'.*'train_loss'.*restore_best='margin_auc'"
+    with pytest.raises(ValueError, match=match):
+        MarginClassifier(**FEW, callbacks=[("mine", callback)]).fit(*digits)
+
+
+def test_a_callback_may_record_what_another_monitors(digits):
+    class Valid(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("valid_loss", 1.0)
+
+    stopping = EarlyStopping(patience=2, sink=str)
+    estimator = MarginClassifier(**FEW, callbacks=[Valid(), stopping]).fit(*digits)
+    assert estimator.n_iter_ == 3
+
+
+class Holding(Callback):
+    """Holds what cannot be copied, and a list."""
+
+    def __init__(self, lock=None, rows=()):
+        self.lock = lock
+        self.rows = rows
+
+    def on_epoch_end(self, net, **kwargs):
+        with self.lock:
+            self.rows.append(net.history[-1]["train_loss"])
+
+
+def test_callbacks_may_hold_what_cannot_be_copied(digits, tmp_path):
+    with open(tmp_path / "log", "w") as file:
+        for thing in (threading.Lock(), file):
+            lock = thing if thing is not file else contextlib.nullcontext()
+            callback = Holding(lock, [])
+            callback.writer = file
+            estimator = MarginClassifier(**FEW, callbacks=[("mine", callback)]).fit(*digits)
+            copied = dict(estimator.net_.callbacks_)["mine"]
+            assert copied.writer is file
+            assert copied.rows == estimator.loss_curve_
+            assert callback.rows == []
+
+
+@pytest.mark.parametrize("restore_best", [None, "margin_auc"])
+@pytest.mark.parametrize(
+    "name", ["best_epoch", "separation", "margin_history", "progress_bar"]
+)
+def test_a_callback_may_have_any_name(digits, name, restore_best):
+    X, y = digits
+    settings = {**FEW, "restore_best": restore_best, "verbose": 1}
+    estimator = MarginClassifier(**settings, callbacks=[(name, Callback())]).fit(X, y)
+    plain = MarginClassifier(**settings).fit(X, y)
+    assert estimator.best_epoch_ == plain.best_epoch_
+    assert estimator.separated_ == plain.separated_
+    assert estimator.separation_epoch_ == plain.separation_epoch_
+    assert type(dict(estimator.net_.callbacks_)[name]) is Callback
+
+
+def test_a_table_has_the_row_of_the_epoch_that_ends_training(digits, capsys):
+    estimator = MarginClassifier(
+        lr=1e-2, max_epochs=50, stop_at_separation=True, random_state=0, verbose=2
+    ).fit(*digits)
+    rows = capsys.readouterr().out.strip().splitlines()
+    assert len(rows) == 2 + estimator.n_iter_

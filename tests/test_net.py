@@ -40,9 +40,9 @@ def test_a_weighted_loss_is_the_mean_of_weight_times_loss(fitted):
     net = fitted.net_
     logits, target = torch.randn(4, 10), torch.tensor([1, 2, 3, 4])
     weight = torch.tensor([0.5, 2.0, 0.5, 1.0])
-    net.criterion_.reduction = "none"
-    each = net.get_loss(logits, (target, None))
-    weighted = net.get_loss(logits, (target, weight))
-    net.criterion_.reduction = "mean"
+    with net.weighting(10):
+        each = net.get_loss(logits, (target, None))
+        weighted = net.get_loss(logits, (target, weight))
+    assert net.criterion_.reduction == "mean"
     assert weighted == pytest.approx((each * weight).sum() / 4)
     torch.testing.assert_close(net.get_loss(logits, (target, None)), each.mean())

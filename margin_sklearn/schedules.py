@@ -1,0 +1,40 @@
+"""Learning-rate schedules that continue where they were when training continues."""
+
+import copy
+from contextlib import contextmanager
+
+from skorch.callbacks import LRScheduler
+
+__all__ = ["continued_schedule"]
+
+
+@contextmanager
+def continued_schedule(callback, optimizer):
+    """Let a callback begin a training; a schedule that it has begun earlier goes on.
+
+    skorch's LRScheduler makes a new scheduler at each beginning, told that so many epochs are
+    past. torch's schedulers then step once more for the last of them: a decay at the end of an
+    epoch is made a second time, and schedules by batches begin at a wrong place.
+
+    Parameters
+    ----------
+    callback : skorch.callbacks.Callback
+    optimizer : torch.optim.Optimizer
+    """
+    earlier = getattr(callback, "lr_scheduler_", None)
+    if not isinstance(callback, LRScheduler) or earlier is None:
+        yield
+        return
+    groups = [dict(group) for group in optimizer.param_groups]
+    yield
+    now = callback.lr_scheduler_
+    state = copy.deepcopy(earlier.state_dict())
+    if "_last_lr" in state:
+        state["_last_lr"] = [group["lr"] for group in groups]
+    now.load_state_dict(state)
+    for group, before in zip(optimizer.param_groups, groups, strict=True):
+        # The learning rate, and for cyclic policies the momentum.
+        group.update(before)
+    if hasattr(now, "base_lrs"):
+        # warm_start may have changed lr since.
+        now.base_lrs = [group["initial_lr"] for group in groups]
