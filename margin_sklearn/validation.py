@@ -3,6 +3,7 @@
 import numbers
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
@@ -126,15 +127,16 @@ def _from_text(X):
 
 
 def _refuse_missing(labels, name):
-    """Raise a ValueError for NaN, None, NaT or pandas' NA among labels that may be text."""
-    if labels.dtype != object:
-        return
-    for label in labels.tolist():
-        other = type(label).__name__ in ("NAType", "NaTType")
-        if label is None or other or (isinstance(label, numbers.Real) and label != label):
-            raise ValueError(
-                f"Input {name} contains NaN (or None): leave out the samples without a label."
-            )
+    """Raise a ValueError for NaN, None, NaT or pandas' NA among labels."""
+    missing = False
+    if labels.dtype.kind in "mM":
+        missing = np.isnat(labels).any()
+    elif labels.dtype == object:
+        missing = pd.isna(labels).any()
+    if missing:
+        raise ValueError(
+            f"Input {name} contains NaN (or None, NaT): leave out the samples without a label."
+        )
 
 
 def check_classes_again(y, classes):
