@@ -61,15 +61,16 @@ def test_however_the_samples_are_cut(form, limit, rng, monkeypatch):
     data, asked = form(X), []
 
     def rows(index):
-        part = data[index]
-        asked.append(part.shape[0])
-        return part
+        if isinstance(index, slice):
+            asked.append(index.stop - index.start)
+        return data[index]
 
     monkeypatch.setattr(neighbors, "MAX_DISTANCES", limit)
     monkeypatch.setattr(neighbors, "chunk_length", lambda *_, **__: 70)
     positions = np.arange(1, 500, 7)
     assert_nearest(nearest_neighbors(rows, 500, positions, 9), X, positions, 9)
-    assert max(asked[1:]) < 200
+    assert len(asked) > 5
+    assert max(asked) <= 70
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -120,7 +121,7 @@ def test_copies_are_neighbors_at_distance_zero(n, different, seed):
     random = np.random.default_rng(seed)
     X = random.normal(size=(different, 2))[random.integers(0, different, n)] + 3
     distance, index = nearest_neighbors(as_rows(X), n, np.arange(n), 1)
-    alike = np.array([np.count_nonzero((X == x).all(axis=1)) > 1 for x in X])
+    alike = np.array([np.count_nonzero((x == X).all(axis=1)) > 1 for x in X])
     np.testing.assert_array_equal(distance[:, 0] == 0, alike)
     assert (index[:, 0] != np.arange(n)).all()
 
