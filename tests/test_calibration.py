@@ -19,11 +19,16 @@ from margin_sklearn.calibration import (
 from margin_sklearn.neighborhood import local_neighborhood
 
 # Beyond this the bisection cannot tell lengths apart.
-RESOLUTION = (LONGEST - SHORTEST) / 2**N_HALVINGS
+RESOLUTION = 1.001 * (LONGEST - SHORTEST) / 2**N_HALVINGS
 
 
-def steps_of(X, n_draws=2):
-    return local_neighborhood(X.__getitem__, len(X), np.arange(len(X)), n_draws).steps
+def steps_of(X, n_steps=2):
+    hood = local_neighborhood(X.__getitem__, len(X), np.arange(len(X)), n_steps)
+    return hood.distance * hood.steps
+
+
+def one_hot(y):
+    return np.eye(y.max() + 1)[y]
 
 
 def flipped(y, share, seed=0):
@@ -36,11 +41,11 @@ def flipped(y, share, seed=0):
 
 @pytest.fixture(scope="module")
 def pieces():
-    """Samples, labels and steps, with a length within the bounds."""
+    """Samples, shares of the labels and steps, with a length within the bounds."""
     X, y = load_digits(return_X_y=True)
     some = np.random.default_rng(0).permutation(len(X))[:400]
     X = StandardScaler().fit_transform(X)[some]
-    return X, y[some], steps_of(X)
+    return X, one_hot(y[some]), 1.5 * steps_of(X)
 
 
 # --- leave-one-out ------------------------------------------------------------------------
@@ -72,28 +77,37 @@ def test_the_closed_form_gives_what_fits_without_each_sample_give(n, n_outputs, 
 # --- the length of the steps --------------------------------------------------------------
 
 
-def test_at_this_length_kernel_classifiers_are_as_accurate_as_under_leave_one_out(pieces):
+@pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])
+def test_at_this_length_kernel_classifiers_are_as_accurate_as_under_leave_one_out(
+    pieces, several, rng
+):
     """The definition, with scikit-learn's kernel ridge fitted again without each sample."""
-    X, y, steps = (part[:80] for part in pieces)
-    steps = 3 * steps
-    length = calibrated_length(X, y, steps)
+    X, shares, steps = (part[:50] for part in pieces)
+    steps = 2 * steps
+    if several:
+        # Some have been given another label one time of four.
+        shares = shares.copy()
+        shares[::3] = 0.75 * shares[::3] + 0.25 * one_hot(rng.permutation(50) % 10)[::3]
+    length = calibrated_length(X, shares, steps)
     assert SHORTEST < length < LONGEST
     squares = pairwise_distances(X, metric="sqeuclidean")
     median = np.median(squares[np.triu_indices(len(X), 1)])
-    targets = np.eye(10)[y] - np.eye(10)[y].mean(axis=0)
+    targets = shares - shares.mean(axis=0)
+    everything = np.arange(len(X))
     shorter, longer, known = [], [], []
     for concentration in CONCENTRATIONS:
         for ridge in RIDGES:
             model = KernelRidge(kernel="rbf", gamma=concentration / median, alpha=ridge)
-            for i in range(len(X)):
-                others = np.arange(len(X)) != i
+            for i in everything:
+                others = everything != i
                 outputs = model.fit(X[others], targets[others]).predict(X[[i]])
-                known.append(outputs.argmax() == y[i])
+                known.append(shares[i, outputs.argmax()])
             model.fit(X, targets)
             for length_of, right in ((-RESOLUTION, shorter), (RESOLUTION, longer)):
                 for draw in range(steps.shape[1]):
                     ends = X + (length + length_of) * steps[:, draw]
-                    right.append((model.predict(ends).argmax(axis=1) == y).mean())
+                    found = model.predict(ends).argmax(axis=1)
+                    right.append(shares[everything, found].mean())
     assert np.mean(shorter) >= np.mean(known) >= np.mean(longer)
 
 
@@ -109,12 +123,13 @@ def test_the_length_is_within_its_bounds(n, n_classes, n_draws, factor, seed):
     random = np.random.default_rng(seed)
     X, y = random.normal(size=(n, 3)), random.integers(0, n_classes, n)
     steps = (factor * random.normal(size=(n, n_draws, 3))).astype(np.float32)
-    assert SHORTEST <= calibrated_length(X, y, steps) <= LONGEST
+    assert SHORTEST <= calibrated_length(X, np.eye(n_classes)[y], steps) <= LONGEST
 
 
 def test_longer_steps_are_shortened_more_and_short_ones_not_at_all(pieces):
-    X, y, steps = pieces
-    lengths = [calibrated_length(X, y, factor * steps) for factor in (0.01, 0.5, 1, 1.5, 10)]
+    X, shares, steps = pieces
+    factors = (0.01, 0.5, 1, 1.5, 10)
+    lengths = [calibrated_length(X, shares, factor * steps) for factor in factors]
     assert lengths == sorted(lengths, reverse=True)
     assert lengths[0] == LONGEST
     assert lengths[-1] == SHORTEST
@@ -125,44 +140,48 @@ def test_longer_steps_are_shortened_more_and_short_ones_not_at_all(pieces):
 
 def test_wrong_labels_lengthen_the_steps(pieces):
     """What memorises them is right at its samples, and has to be seen farther off."""
-    X, y, steps = pieces
-    lengths = [calibrated_length(X, flipped(y, share), steps) for share in (0.0, 0.6)]
+    X, shares, steps = pieces
+    y = shares.argmax(axis=1)
+    lengths = [calibrated_length(X, one_hot(flipped(y, share)), steps) for share in (0.0, 0.6)]
     assert lengths[0] + 5 * RESOLUTION < lengths[1]
 
 
 def test_the_unit_of_the_inputs_makes_no_difference(pieces):
-    X, y, steps = pieces
-    length = calibrated_length(X, y, steps)
+    X, shares, steps = pieces
+    length = calibrated_length(X, shares, steps)
     # A power of two: to the last bit.
-    assert calibrated_length(64 * X, y, 64 * steps) == length
-    scaled = calibrated_length(0.001 * X, y, np.float32(0.001) * steps)
+    assert calibrated_length(64 * X, shares, 64 * steps) == length
+    scaled = calibrated_length(0.001 * X, shares, np.float32(0.001) * steps)
     assert scaled == pytest.approx(length, abs=RESOLUTION)
-    moved = calibrated_length(X + 10, y, steps)
+    moved = calibrated_length(X + 10, shares, steps)
     assert moved == pytest.approx(length, abs=RESOLUTION)
 
 
 def test_names_of_classes_and_the_order_of_samples_make_no_difference(pieces, rng):
-    X, y, steps = pieces
-    length = calibrated_length(X, y, steps)
-    names = 3 * rng.permutation(10) - 5
-    assert calibrated_length(X, names[y], steps) == pytest.approx(length, abs=RESOLUTION)
+    X, shares, steps = pieces
+    length = calibrated_length(X, shares, steps)
+    names = shares[:, rng.permutation(10)]
+    assert calibrated_length(X, names, steps) == pytest.approx(length, abs=RESOLUTION)
+    # A class that no sample has.
+    more = np.insert(shares, 3, 0.0, axis=1)
+    assert calibrated_length(X, more, steps) == length
     order = rng.permutation(len(X))
-    permuted = calibrated_length(X[order], y[order], steps[order])
+    permuted = calibrated_length(X[order], shares[order], steps[order])
     assert permuted == pytest.approx(length, abs=RESOLUTION)
-    draws = calibrated_length(X, y, steps[:, ::-1])
+    draws = calibrated_length(X, shares, steps[:, ::-1])
     assert draws == pytest.approx(length, abs=RESOLUTION)
 
 
 def test_float32_is_enough(pieces):
-    X, y, steps = pieces
-    length = calibrated_length(X.astype(np.float32), y, steps)
-    assert length == pytest.approx(calibrated_length(X, y, steps), abs=RESOLUTION)
+    X, shares, steps = pieces
+    length = calibrated_length(X.astype(np.float32), shares, steps)
+    assert length == pytest.approx(calibrated_length(X, shares, steps), abs=RESOLUTION)
 
 
 def test_arguments_are_left_as_they_were(pieces):
-    X, y, steps = pieces
-    before = X.copy(), y.copy(), steps.copy()
-    calibrated_length(X, y, steps)
+    X, shares, steps = pieces
+    before = X.copy(), shares.copy(), steps.copy()
+    calibrated_length(X, shares, steps)
     for now, then in zip(pieces, before, strict=True):
         np.testing.assert_array_equal(now, then)
 
@@ -170,11 +189,23 @@ def test_arguments_are_left_as_they_were(pieces):
 def test_where_there_is_nothing_to_calibrate_steps_are_whole(rng):
     X = rng.normal(size=(10, 2))
     steps = rng.normal(size=(10, 2, 2))
-    assert calibrated_length(X, np.full(10, 7), steps) == LONGEST
-    assert calibrated_length(X[:2], np.array([0, 1]), steps[:2]) == LONGEST
+    one_class = np.tile([0.0, 1.0, 0.0], (10, 1))
+    assert calibrated_length(X, one_class, steps) == LONGEST
+    assert calibrated_length(X[:2], np.eye(2), steps[:2]) == LONGEST
 
 
-def test_most_samples_may_be_copies_of_one(rng):
-    X = np.concatenate([np.zeros((20, 2)), rng.normal(size=(5, 2))])
-    y = np.arange(25) % 2
-    assert SHORTEST <= calibrated_length(X, y, steps_of(X)) <= LONGEST
+def test_most_samples_may_be_almost_alike(rng):
+    X = np.concatenate([1e-9 * rng.normal(size=(20, 2)), rng.normal(size=(5, 2))])
+    shares = one_hot(np.arange(25) % 2)
+    assert SHORTEST <= calibrated_length(X, shares, steps_of(X)) <= LONGEST
+
+
+def test_samples_that_are_alike_in_twos_would_shorten_the_steps(pieces):
+    """Why copies are merged first: what is left out would still be there."""
+    X, shares, steps = pieces
+    y = flipped(shares.argmax(axis=1), 0.2)
+    once = calibrated_length(X, one_hot(y), steps)
+    twice = calibrated_length(
+        np.repeat(X, 2, axis=0), one_hot(np.repeat(y, 2)), np.repeat(steps, 2, axis=0)
+    )
+    assert twice < once - 5 * RESOLUTION

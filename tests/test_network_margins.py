@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,10 +18,11 @@ from margin_sklearn.network_margins import (
     margins_at,
 )
 from margin_sklearn.networks import as_network
-from margin_sklearn.pseudopoints import label_trust, pseudo_points
+from margin_sklearn.pseudopoints import pseudo_points
 from margin_sklearn.scales import SCALES, check_scale
 
 DISTANCE = check_scale("distance")
+copies_are_told_of = pytest.mark.filterwarnings("ignore:.*are copies of others")
 
 
 def signed_distances(model, x, y):
@@ -36,8 +39,10 @@ def signed_distances(model, x, y):
 
 
 def places(X, points):
-    """The pseudo-points, by definition: (n_anchors, n_draws, n_features)."""
-    return X[points.neighborhood.anchors][:, None] + points.length * points.neighborhood.steps
+    """The pseudo-points, by definition: (n_cases, n_steps, n_features)."""
+    hood = points.neighborhood
+    length = points.length * hood.distance
+    return (X[hood.anchors][:, None] + length * hood.steps)[points.anchor]
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -50,13 +55,27 @@ def test_margins_of_a_linear_model_are_its_distances_in_closed_form(classes, iri
     )
     for max_samples in (None, 40):
         points = pseudo_points(network, X, y, max_samples)
-        found = margins_around(network, X, y, DISTANCE, points)
+        found = margins_around(network, X, DISTANCE, points)
         where = places(X, points)
-        n_draws = where.shape[1]
-        assert found.shape == (len(points.neighborhood.anchors), n_draws)
-        for draw in range(n_draws):
-            expected = signed_distances(model, where[:, draw], y[points.neighborhood.anchors])
+        assert found.shape == where.shape[:2]
+        for draw in range(found.shape[1]):
+            expected = signed_distances(model, where[:, draw], points.label)
             np.testing.assert_allclose(found[:, draw], expected, rtol=1e-5, atol=1e-6)
+
+
+@copies_are_told_of
+def test_each_label_of_a_sample_has_its_margins_at_the_same_points(iris, rng):
+    X, y = np.repeat(iris[0], 3, axis=0), np.repeat(iris[1], 3)
+    y[::3] = rng.integers(0, 3, len(iris[1]))
+    model = LogisticRegression().fit(X, y)
+    network = as_network(model)
+    points = pseudo_points(network, X, y, None)
+    found = margins_around(network, X, DISTANCE, points)
+    assert len(found) == len(points.label) > len(points.neighborhood.anchors)
+    where = places(X, points)
+    for draw in range(found.shape[1]):
+        expected = signed_distances(model, where[:, draw], points.label)
+        np.testing.assert_allclose(found[:, draw], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", list(SCALES))
@@ -64,17 +83,31 @@ def test_margins_around_samples_are_margins_at_points_there(scale, fitted, digit
     X, y = digits
     network, scaled = as_network(fitted), check_scale(scale)
     points = pseudo_points(network, X, y, 60)
-    found = margins_around(network, X, y, scaled, points)
+    found = margins_around(network, X, scaled, points)
     # The scale is that of the samples, whatever the points are that margins are taken at.
     with network.evaluating():
         size = 1000 if scale == "total_variation" else 1
         at_points = scaled(network, network.inputs(X[:size]))
         for draw in range(found.shape[1]):
             x = network.inputs(places(X, points)[:, draw])
-            labels = torch.from_numpy(y[points.neighborhood.anchors])
+            labels = torch.from_numpy(points.label)
             np.testing.assert_allclose(
                 found[:, draw], at_points(x, labels), rtol=1e-3, atol=1e-4
             )
+
+
+@copies_are_told_of
+@pytest.mark.parametrize("scale", list(SCALES))
+def test_repetition_changes_no_margin_around_samples(scale, fitted, digits):
+    X, y = digits[0][:100], np.sort(digits[1][:100])
+    network = as_network(fitted)
+    settings = {"scale": scale, "at": "neighborhood"}
+    once, weight, *_ = margin_distribution(network, X, y, **settings)
+    again, weights, *_ = margin_distribution(
+        network, np.repeat(X, 3, axis=0), np.repeat(y, 3), **settings
+    )
+    np.testing.assert_allclose(again, once, rtol=1e-5)
+    np.testing.assert_array_equal(weights, 3 * weight)
 
 
 @pytest.mark.parametrize("scale", [None, "distance", "total_variation"])
@@ -83,14 +116,14 @@ def test_margins_do_not_depend_on_the_size_of_chunks(scale, fitted_conv, images,
     network, scaled = as_network(fitted_conv), check_scale(scale)
     points = pseudo_points(network, X, y, 50)
     at = margins_at(network, X, y, scaled)
-    around = margins_around(network, X, y, scaled, points)
+    around = margins_around(network, X, scaled, points)
     for length in (1, 17):
         monkeypatch.setattr(
             "margin_sklearn.network_margins.chunk_length", lambda *_, n=length, **__: n
         )
         close = {"rtol": 1e-3, "atol": 1e-5}
         np.testing.assert_allclose(margins_at(network, X, y, scaled), at, **close)
-        found = margins_around(network, X, y, scaled, points)
+        found = margins_around(network, X, scaled, points)
         np.testing.assert_allclose(found, around, **close)
 
 
@@ -110,9 +143,9 @@ def test_images_are_moved_number_by_number(fitted_conv, images):
         network.dtype,
     )
     points = pseudo_points(network, flat, y, 50)
-    expected = margins_around(network, flat, y, DISTANCE, points)
+    expected = margins_around(network, flat, DISTANCE, points)
     for other in (of_images, with_axes):
-        found = margins_around(other, X, y, DISTANCE, pseudo_points(other, X, y, 50))
+        found = margins_around(other, X, DISTANCE, pseudo_points(other, X, y, 50))
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -144,9 +177,9 @@ def test_in_neighborhoods_bounds_are_in_units_of_the_distance_of_neighbors(iris)
     values, weight, floor, ceiling = margin_distribution(
         network, X, y, scale="distance", **bounds
     )
-    expected = margins_around(network, X, y, DISTANCE, points)
-    np.testing.assert_array_equal(values, expected.ravel())
-    np.testing.assert_array_equal(weight, np.ones(expected.size))
+    expected = margins_around(network, X, DISTANCE, points)
+    np.testing.assert_array_equal(values, expected)
+    np.testing.assert_array_equal(weight, points.weights())
     assert (floor, ceiling) == (
         -0.5 * points.neighborhood.distance,
         2 * points.neighborhood.distance,
@@ -161,26 +194,28 @@ def test_in_neighborhoods_bounds_are_in_units_of_the_distance_of_neighbors(iris)
     assert ceiling == 3 * points.neighborhood.distance
 
 
-def test_points_have_the_weight_of_their_sample_times_the_trust_in_its_label(iris, rng):
+def test_cases_have_the_weight_of_their_samples_times_the_trust_in_their_label(iris, rng):
     X, y = iris
     network = as_network(LogisticRegression().fit(X, y))
     weight = rng.random(len(y))
     settings = {"scale": "distance", "at": "neighborhood", "max_samples": 70}
     points = pseudo_points(network, X, y, 70)
-    anchors, n_draws = points.neighborhood.anchors, points.neighborhood.steps.shape[1]
-    trust = label_trust(points, y)
-    assert trust.min() < trust.max()
+    anchors = points.neighborhood.anchors
+    assert points.trust.min() < points.trust.max()
+    # Two rows of iris are equal, and of one class.
+    equal = (X[:, None] == X).all(axis=2)
+    samples, weights = equal[anchors].sum(axis=1), (equal * weight)[anchors].sum(axis=1)
     for given, noise_weight, expected in (
-        (None, False, np.ones(70)),
-        (weight, False, weight[anchors]),
-        (None, True, trust),
-        (weight, True, weight[anchors] * trust),
+        (None, False, samples),
+        (weight, False, weights),
+        (None, True, samples * points.trust),
+        (weight, True, weights * points.trust),
     ):
         values, found, _, _ = margin_distribution(
             network, X, y, given, noise_weight=noise_weight, **settings
         )
-        assert values.shape == found.shape == (70 * n_draws,)
-        np.testing.assert_allclose(found, np.repeat(expected, n_draws))
+        assert values.shape == (70, points.neighborhood.steps.shape[1])
+        np.testing.assert_allclose(found, expected)
 
 
 def test_at_samples_a_part_is_chosen_with_its_weights(iris, rng):
@@ -193,14 +228,16 @@ def test_at_samples_a_part_is_chosen_with_its_weights(iris, rng):
     assert floor is ceiling is None
     everything = margins_at(network, X, y, DISTANCE)
     positions = [np.flatnonzero(weight == w).item() for w in found]
-    np.testing.assert_allclose(values, everything[positions])
+    assert values.shape == (40, 1)
+    np.testing.assert_allclose(values[:, 0], everything[positions])
     assert len(set(positions)) == 40
 
 
 def test_the_default_score_is_the_area_of_the_default_distribution(fitted, digits):
     X, y = digits
     values, weight, floor, ceiling = margin_distribution(as_network(fitted), X, y, **DEFAULT)
-    expected = margin_auc(values, weight, floor=floor, ceiling=ceiling)
+    weight = np.repeat(weight, values.shape[1])
+    expected = margin_auc(values.ravel(), weight, floor=floor, ceiling=ceiling)
     assert margin_auc_score(fitted, X, y) == expected
     assert DEFAULT["at"] == "neighborhood"
 
@@ -212,26 +249,28 @@ def test_a_network_that_gives_nan_names_the_sample(digits):
     X, y = digits
     network = as_network(LogisticRegression().fit(X, y))
     points = pseudo_points(network, X, y, 50)
-    first = points.neighborhood.anchors[0]
+    first = points.neighborhood.anchors[points.anchor[0]]
     with torch.no_grad():
         network.module.weight.fill_(float("nan"))
     with pytest.raises(ValueError, match="NaN for sample 0"):
         margins_at(network, X, y, DISTANCE)
-    with pytest.raises(ValueError, match=f"NaN for sample {first}:"):
-        margins_around(network, X, y, DISTANCE, points)
+    with pytest.raises(ValueError, match=f"NaN for sample {first}: its weights"):
+        margins_around(network, X, DISTANCE, points)
 
 
-@pytest.mark.parametrize("label", [-1, 3])
+@pytest.mark.parametrize("label", [-1, 3, 10**12])
 def test_labels_that_no_output_is_for_raise(label, iris):
     X, y = iris
     network = as_network(LogisticRegression().fit(X, y))
     points = pseudo_points(network, X, y, 50)
     wrong = y.copy()
     wrong[5] = label
+    elsewhere = points.label.copy()
+    elsewhere[5] = label
     with pytest.raises(ValueError, match=f"label {label}.*3 outputs"):
         margins_at(network, X, wrong, DISTANCE)
     with pytest.raises(ValueError, match=f"label {label}.*3 outputs"):
-        margins_around(network, X, wrong, DISTANCE, points)
+        margins_around(network, X, DISTANCE, replace(points, label=elsewhere))
 
 
 def test_samples_that_do_not_fit_together_raise(iris):
