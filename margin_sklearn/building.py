@@ -342,7 +342,8 @@ def optimizer_settings(optimizer, weight_decay, module, device, nested):
     if nested.get("optimizer__differentiable"):
         raise ValueError(
             "optimizer__differentiable=True is for steps that are themselves differentiated, "
-            "which torch can do on copies of parameters only, and no fit asks for: leave it out."
+            "which torch can only do on copies of parameters, and no fit asks for: leave it "
+            "out."
         )
     asked = nested.get("optimizer__foreach")
     floating = all(parameter.is_floating_point() for parameter in module.parameters())

@@ -26,7 +26,7 @@ OTHERS = {
         pd.Timestamp("2020-01-01", tz="UTC") + pd.to_timedelta(c, unit="D")
     ),
     "durations": lambda column: pd.to_timedelta(column, unit="D"),
-    "periods": lambda c: (pd.Timestamp("2020-01-01") + pd.to_timedelta(c, "D")).dt.to_period(
+    "times": lambda c: (pd.Timestamp("2020-01-01") + pd.to_timedelta(c, "D")).dt.to_period(
         "D"
     ),
     "lists": lambda column: column.map(lambda value: [value]),
@@ -64,7 +64,7 @@ def _mlp_may_not_converge():
 @pytest.mark.parametrize("kind", list(OTHERS))
 def test_other_columns_are_named(iris, kind, columns):
     X = table(iris, OTHERS[kind], columns)
-    hint = "dates or times" if kind.startswith(("dates", "dur")) else "OneHotEncoder"
+    hint = "dates or times" if kind.startswith(("dates", "dur", "times")) else "OneHotEncoder"
     match = f"Column '{columns[0]}' of X holds .*{hint}"
     with pytest.raises((ValueError, TypeError), match=match):
         MarginClassifier(**SMALL).fit(X, iris[1])

@@ -75,7 +75,7 @@ def test_an_interrupt_is_put_off_not_lost():
         done.append(2)
     assert done == [1]
     assert signal.getsignal(signal.SIGINT) is before
-    with pytest.raises(KeyboardInterrupt), interrupts_put_off(most=1):
+    with pytest.raises(KeyboardInterrupt), interrupts_put_off(most=1):  # noqa: PT012
         signal.raise_signal(signal.SIGINT)
         done.append(3)
         signal.raise_signal(signal.SIGINT)
