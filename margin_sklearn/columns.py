@@ -62,8 +62,9 @@ def refuse_dates(X):
     names = _names(X)
     if names is None:
         return
-    schema = getattr(X, "schema", None)  # pyarrow has no dtypes
-    types = list(schema.types if hasattr(schema, "types") else getattr(X, "dtypes", ()))
+    # pyarrow has no dtypes.
+    types = getattr(getattr(X, "schema", None), "types", None) or getattr(X, "dtypes", None)
+    types = [] if types is None else list(types)
     for name, kind in zip(names, types, strict=False):
         if str(kind).lower().startswith(("date", "time", "duration", "period")):
             raise _date_error(name, next(iter(np.asarray(X[name])), None))
@@ -100,8 +101,8 @@ def not_numbers_error(X, error):
         if values.dtype.kind in "mM" or isinstance(value, dates):
             return _date_error(name, value)
         message = (
-            f"Column {name!r} of X holds {value!r}, which is not a number. Encode such columns, for "
-            "instance with OneHotEncoder or OrdinalEncoder in a ColumnTransformer."
+            f"Column {name!r} of X holds {value!r}, which is not a number. Encode such "
+            "columns, for instance with OneHotEncoder or OrdinalEncoder in a ColumnTransformer."
         )
         if isinstance(value, str | bytes):
             return ValueError(message)
