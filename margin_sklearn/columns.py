@@ -102,7 +102,7 @@ def not_numbers_error(X, error):
             return _date_error(name, value)
         message = (
             f"Column {name!r} of X holds {value!r}, which is not a number. Encode such "
-            "columns, for instance with OneHotEncoder or OrdinalEncoder in a ColumnTransformer."
+            "columns, for instance by OneHotEncoder or OrdinalEncoder in a ColumnTransformer."
         )
         if isinstance(value, str | bytes):
             return ValueError(message)
