@@ -327,7 +327,7 @@ def refuse_batch_norm(module):
 def optimizer_settings(optimizer, weight_decay, module, device, nested):
     """Arguments for skorch's net that the optimizer's signature knows.
 
-    ``nested`` are the user's: where they ask for another implementation, it is not fused.
+    ``nested`` are the user's: where they ask for another implementation, steps are not fused.
     """
     accepted = inspect.signature(optimizer).parameters
     if "weight_decay" in accepted:
@@ -339,7 +339,13 @@ def optimizer_settings(optimizer, weight_decay, module, device, nested):
         )
     else:
         settings = {}
-    asked = nested.get("optimizer__foreach") or nested.get("optimizer__differentiable")
+    if nested.get("optimizer__differentiable"):
+        raise ValueError(
+            "optimizer__differentiable=True is for steps that are themselves differentiated, "
+            "which torch can only do on copies of parameters, and no fit asks for: leave it "
+            "out."
+        )
+    asked = nested.get("optimizer__foreach")
     floating = all(parameter.is_floating_point() for parameter in module.parameters())
     if "fused" in accepted and device.type in ("cpu", "cuda") and floating and not asked:
         # One operation a step instead of several for each parameter; equal results.

@@ -14,6 +14,7 @@ __all__ = [
     "ProgressBar",
     "Separation",
     "logit_margins",
+    "refuse_not_finite",
     "weights_may_have_changed",
 ]
 
@@ -51,6 +52,16 @@ def weights_may_have_changed(net):
         and getattr(type(callback), "changes_weights", True)
         for _, callback in net.callbacks_
     )
+
+
+def refuse_not_finite(net, finite):
+    """Raise a ValueError if the last steps left a network that gives no numbers."""
+    if not finite:
+        raise ValueError(
+            f"After epoch {len(net.history)} the network gives logits that are not finite: "
+            "training diverged in its last steps. Lower lr or weight_decay, or scale the "
+            "input (StandardScaler)."
+        )
 
 
 class MarginHistory(OwnCallback):
@@ -124,6 +135,8 @@ class Separation(OwnCallback):
         Whether the network, as it is now, separates the samples it was trained on.
     epoch_ : int or None
         The first epoch (from 1) after which it did.
+    finite_ : bool
+        Whether the margins last looked at were finite.
     margins_ : ndarray of shape (n_samples,) or None
         Margins in evaluation mode, where all samples had to be looked at; while training.
     """
@@ -135,6 +148,7 @@ class Separation(OwnCallback):
 
     def initialize(self):
         self.separated_ = False
+        self.finite_ = True
         self.epoch_ = None
         self.stopped_ = False
         return self
@@ -172,12 +186,13 @@ class Separation(OwnCallback):
             ended = bool(net.history) and "train_loss" in net.history[-1]
             if self.separated_ and self.epoch_ is None and kept and ended:
                 self.epoch_ = len(net.history)
+        refuse_not_finite(net, self.finite_)
         margins, self.margins_ = self.margins_, None
         return margins
 
     def _separates(self, net, dataset):
         n = len(dataset)
-        self.margins_ = None
+        self.margins_, self.finite_ = None, True
         # Not floor((1 - share) * n): 1 - 0.9 is a little less than 0.1.
         allowed = n - math.ceil(self.share * n - 1e-9 * n)
         order = torch.arange(n)
@@ -185,13 +200,16 @@ class Separation(OwnCallback):
         if margins is not None and len(margins) == n:
             few = margins.topk(min(N_SUSPECTS + allowed, n), largest=False).indices
             suspects = dataset.order[few.to(dataset.order.device)]
-            if (~(self._margins(net, dataset, suspects) > 0)).sum() > allowed:
+            margins_of_few = self._margins(net, dataset, suspects)
+            if (~(margins_of_few > 0)).sum() > allowed:
+                self.finite_ = bool(margins_of_few.isfinite().all())
                 return False
             # Smallest margins first: where there is an error, it comes early.
             order = dataset.order[margins.argsort().to(dataset.order.device)]
         found = np.empty(n)
         for index in order.split(chunk_length(math.prod(dataset.shape[1:]))):
             margins = self._margins(net, dataset, index)
+            self.finite_ = self.finite_ and bool(margins.isfinite().all())
             found[index.cpu().numpy()] = margins.cpu().numpy()
             allowed -= int((~(margins > 0)).sum())
             if allowed < 0:

@@ -51,7 +51,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         shape of one sample, a tuple) and ``n_classes`` are filled in from the data if its
         signature names them. :class:`MLP` and :class:`ConvNet` (for images) are such modules;
         any ``nn.Module`` class of fixed sizes does as well. An instance is copied, and
-        training goes on from its weights.
+        training goes on from its weights. It gets inputs in the precision of its weights
+        (float32); as int64 if it takes no other, as a first ``nn.Embedding``, or if X holds
+        whole numbers too large for float32 and it takes integers. It may write to them: X
+        stays as it is.
     criterion : str or torch loss class, default="cross_entropy"
         Loss on logits: "cross_entropy", "exponential" or "logistic" (see
         :mod:`margin_sklearn.losses`), or a class.
@@ -79,11 +82,15 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     warm_start : bool, default=False
         Whether :meth:`fit` goes on from the network and the optimizer's state that it left.
         ``lr``, ``weight_decay``, ``batch_size``, ``max_epochs`` and ``stop_at_separation`` may
-        have changed; module, criterion, optimizer, callbacks and ``restore_best`` may not.
+        have changed; module, criterion, optimizer, callbacks and ``restore_best`` may not, and
+        y must have the same classes. Schedules of learning rates continue where they were.
         ``device``, ``random_state`` and ``verbose`` stay what they were. With ``restore_best``
-        it goes on from the weights of the best epoch.
+        it goes on from the weights of the best epoch, which stay the best if no later epoch
+        has a higher score.
     callbacks : list of skorch callbacks or (name, callback) tuples, default=None
-        They are copied at each fit.
+        They are copied at each fit (what cannot be copied, such as a lock, is shared). No
+        sample is held out, so they monitor ``train_loss`` (``train_loss_best``) or scores
+        ``on_train=True``. Batches are pairs of inputs and class indices to them.
     device : str, default="auto"
         A torch device; "auto" takes cuda, else mps, else cpu. Data that fit stay on it.
     random_state : int, RandomState instance or None, default=None
@@ -117,9 +124,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     n_iter_ : int
         Number of completed epochs.
     best_epoch_ : int or None
-        The epoch, from 1, whose weights ``restore_best`` kept.
+        The epoch, from 1, whose weights ``restore_best`` kept; None if a callback then gave
+        the network others.
     separated_ : bool
-        Whether the network, in evaluation mode, classifies every sample right that it was last
+        Whether the network as it ends, in evaluation mode, classifies every sample right that it was last
         trained on (those of weight 0 aside), or the share of them that ``stop_at_separation``
         names.
     separation_epoch_ : int or None
@@ -136,10 +144,21 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     they are trained in one thread. Larger ones use torch's threads, and
     are the same for the same number of them (``torch.set_num_threads(1)`` settles it).
 
+    *Weights.* The loss of a batch is the mean of weight times loss, as ``criterion`` takes a
+    mean: with ``criterion__weight`` or ``criterion__ignore_index`` it is divided by the sum of
+    what samples count there. With ``criterion__reduction="sum"`` it is the sum of weight times
+    loss. In :meth:`fit` weights are first divided by their mean, so that only their ratios
+    count: equal weights are the same as none, and in a full batch a weight of 2 is the same as
+    the sample twice.
+
+    *Failures.* An error in :meth:`fit` or :meth:`partial_fit` leaves the estimator as it was.
+    Logits that are not finite are never answers: methods raise a ValueError.
+
     *Separation* is found out exactly, for a forward pass of 32 samples an epoch while there
     are errors, a few passes over all samples near separation, and one at the end.
 
-    Ctrl-C ends training with a warning and leaves the network as far as it came.
+    Ctrl-C ends training with a warning and leaves the network as far as it came (before the
+    first epoch, the estimator as it was).
 
     Examples
     --------
@@ -505,13 +524,15 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             warn_of_rounding(X, largest_value(X), own.input_dtype, names)
         step = chunk_length(int(np.prod(self.input_shape_)))
         own.net._set_training(False)
-        parts = []
+        logits = np.empty(0)
         with torch.no_grad(), torch_threads(own.n_threads if device.type == "cpu" else None):
             for start in range(0, X.shape[0], step):
                 # A copy: modules may write to their input.
                 rows = to_tensor(X[start : start + step], device, own.input_dtype, copy=True)
-                parts.append(full_precision(own.net.module_(rows)).cpu().numpy())
-        logits = np.concatenate(parts)
+                part = full_precision(own.net.module_(rows)).cpu().numpy()
+                if start == 0:
+                    logits = np.empty((X.shape[0], part.shape[1]), dtype=part.dtype)
+                logits[start : start + step] = part
         if not np.isfinite(logits).all():
             wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
             raise ValueError(

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.sparse
 
-__all__ = ["not_numbers_error", "refuse_duplicate_names", "refuse_several_inputs"]
+__all__ = [
+    "not_numbers_error",
+    "refuse_dates",
+    "refuse_duplicate_names",
+    "refuse_several_inputs",
+]
 
 
 def refuse_several_inputs(X, n_samples=None):
@@ -49,6 +54,29 @@ def refuse_duplicate_names(X):
         )
 
 
+def refuse_dates(X):
+    """Raise a ValueError if a table has a column of dates or times.
+
+    polars makes numbers of them, in a unit that depends on the other columns.
+    """
+    names = _names(X)
+    if names is None:
+        return
+    # pyarrow has no dtypes.
+    types = getattr(getattr(X, "schema", None), "types", None) or getattr(X, "dtypes", None)
+    types = [] if types is None else list(types)
+    for name, kind in zip(names, types, strict=False):
+        if str(kind).lower().startswith(("date", "time", "duration", "period")):
+            raise _date_error(name, next(iter(np.asarray(X[name])), None))
+
+
+def _date_error(name, value):
+    return ValueError(
+        f"Column {name!r} of X holds dates or times ({value}), not numbers: turn them into "
+        "numbers, such as days since some day."
+    )
+
+
 def not_numbers_error(X, error):
     """The error for the first column of X that does not hold numbers; None if all do.
 
@@ -69,16 +97,12 @@ def not_numbers_error(X, error):
         value = _first_other(values)
         if value is None:
             continue
-        where = f"Column {name!r} of X"
         dates = datetime.date | datetime.time | datetime.timedelta
         if values.dtype.kind in "mM" or isinstance(value, dates):
-            return ValueError(
-                f"{where} holds dates or times ({value}), not numbers: turn them into "
-                "numbers, such as days since some day."
-            )
+            return _date_error(name, value)
         message = (
-            f"{where} holds {value!r}, which is not a number. Encode such columns, for "
-            "instance with OneHotEncoder or OrdinalEncoder in a ColumnTransformer."
+            f"Column {name!r} of X holds {value!r}, which is not a number. Encode such "
+            "columns, for instance by OneHotEncoder or OrdinalEncoder in a ColumnTransformer."
         )
         if isinstance(value, str | bytes):
             return ValueError(message)

@@ -21,9 +21,6 @@ from .weighted_loss import combination
 
 __all__ = ["MarginNet"]
 
-# Samples at most whose logits are looked at when training has ended.
-N_CHECKED = 256
-
 
 class MarginNet(ClassifierMixin, NeuralNet):
     """skorch's NeuralNet for batches of ``(x, (y, weight))`` and modules that give logits.
@@ -171,26 +168,11 @@ class MarginNet(ClassifierMixin, NeuralNet):
         """Let the package's callbacks have the last word; all margins, if they know them."""
         margins = None
         with self._interrupts_noted():
-            self._check_finite(dataset)
             for _, callback in self.callbacks_:
                 if isinstance(callback, OwnCallback):
                     found = callback.conclude(self, dataset)
                     margins = margins if found is None else found
         return margins
-
-    def _check_finite(self, dataset):
-        """Raise a ValueError if the last steps left a network that gives no numbers."""
-        some = min(len(dataset), N_CHECKED)
-        rows = torch.arange(some, device="cpu") * len(dataset) // some
-        self._set_training(False)
-        with torch.no_grad():
-            logits = self.infer(dataset.rows(rows.to(dataset.device)))
-        if not torch.isfinite(logits).all():
-            raise ValueError(
-                f"After epoch {len(self.history)} the network gives logits that are not "
-                "finite: training diverged in its last steps. Lower lr or weight_decay, or "
-                "scale the input (StandardScaler)."
-            )
 
     def _listeners_of(self, method_name):
         if method_name not in self._listeners:

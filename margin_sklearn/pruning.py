@@ -10,7 +10,13 @@ from skorch.callbacks import LRScheduler
 from torch import nn
 
 from .batches import chunk_length
-from .callbacks import OwnCallback, StopTraining, logit_margins, weights_may_have_changed
+from .callbacks import (
+    OwnCallback,
+    StopTraining,
+    logit_margins,
+    refuse_not_finite,
+    weights_may_have_changed,
+)
 from .validation import validate_fit
 
 __all__ = ["Pruning", "TrainingWatch", "train_pruned", "train_watched"]
@@ -218,6 +224,7 @@ class Pruning(OwnCallback):
         """Margins of the network as it ends."""
         if weights_may_have_changed(net):
             self._score(net, np.arange(len(self.margins_)))
+        refuse_not_finite(net, np.isfinite(self.margins_).all())
         # Nor are samples.
         del self.data_
         return self.margins_

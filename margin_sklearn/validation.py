@@ -11,7 +11,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
 from .checks import as_numbers, check_rows
-from .columns import not_numbers_error, refuse_duplicate_names, refuse_several_inputs
+from .columns import (
+    not_numbers_error,
+    refuse_dates,
+    refuse_duplicate_names,
+    refuse_several_inputs,
+)
 
 __all__ = [
     "check_classes_again",
@@ -87,6 +92,7 @@ def validate_predict(estimator, X):
 def _validate_numbers(estimator, X, reset):
     """X as ndarray or CSR of numbers; a column that holds none is named."""
     refuse_duplicate_names(X)
+    refuse_dates(X)
     X = _to_numpy(X)
     try:
         checked = validate_data(

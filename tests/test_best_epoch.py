@@ -417,3 +417,25 @@ def test_networks_fitted_on_the_same_samples_share_their_points(noisy, monkeypat
     other = MarginClassifier(**BEST, max_epochs=1, lr=0.1).fit(X, y)
     with pytest.raises(AssertionError, match="again"):
         other.fit(X[1:], y[1:])
+
+
+# --- training that continues ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("partial", [True, False])
+def test_the_weights_it_begins_with_take_part(noisy, partial):
+    """So the score that is kept cannot fall."""
+    X, y, _, _ = noisy
+    X, y = X[:300], y[:300]
+    best = MarginClassifier(**BEST, max_epochs=4, lr=1e-2, warm_start=True).fit(X, y)
+    # Steps that can only do harm.
+    best.set_params(lr=10.0, max_epochs=2)
+    for _ in range(2):
+        kept, epoch = score_of_an_epoch(best, X, y), best.best_epoch_
+        weights = {k: v.clone() for k, v in best.net_.module_.state_dict().items()}
+        best.partial_fit(X, y) if partial else best.fit(X, y)
+        assert score_of_an_epoch(best, X, y) >= kept - 1e-9
+        assert best.best_epoch_ == epoch
+        for name, value in best.net_.module_.state_dict().items():
+            assert torch.equal(value, weights[name])
+    assert best.n_iter_ == (6 if partial else 8)

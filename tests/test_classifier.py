@@ -1,5 +1,7 @@
 import pickle
 import random
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,6 +25,7 @@ from margin_sklearn import (
     ConvNet,
     LocalityWarning,
     MarginClassifier,
+    MarginSubsetSelector,
     NotSeparatedWarning,
     margin_auc_score,
 )
@@ -371,6 +375,12 @@ def test_feature_names_are_remembered_and_checked(iris):
         ([[1.0], [2.0]], [[0, 1], [1, 0]], "1d array|should be a 1d"),
         ([[1.0], [2.0]], None, "requires y"),
         ([[1.0], [2.0]], np.array(["a", 1], dtype=object), "mixes strings"),
+        ([[1.0], [2.0]], np.array(["a", np.nan], dtype=object), "y contains NaN"),
+        ([[1.0], [2.0]], np.array(["a", None], dtype=object), "y contains NaN"),
+        ([[1.0], [2.0]], pd.Series(["a", np.nan], dtype="str"), "y contains NaN"),
+        ([[1.0], [2.0]], pd.Series(["a", pd.NA], dtype="string"), "y contains NaN"),
+        ([[1.0], [2.0]], pd.Series([1, pd.NA], dtype="Int64"), "y contains NaN"),
+        ([[1.0], [2.0]], pd.Series(["a", None]).astype("category"), "y contains NaN"),
     ],
 )
 def test_unusable_data_raise(X, y, match):
@@ -492,11 +502,37 @@ def test_every_loss_takes_weights(iris, criterion):
         (None, {"class_weight": "equal"}, "'equal'"),
         (None, {"class_weight": {7: 1.0}}, "7"),
         (None, {"class_weight": {0: -1.0}}, "negative"),
+        (None, {"class_weight": {0: "a"}}, "class_weight of 0 must be a number.*'a'"),
+        (None, {"class_weight": {0: np.inf}}, "class_weight of 0 must be.*finite"),
     ],
 )
 def test_unusable_weights_raise(weight, settings, match):
     with pytest.raises(ValueError, match=match):
         MarginClassifier(**SMALL, **settings).fit([[0.0], [1.0]], [0, 1], sample_weight=weight)
+
+
+@pytest.mark.parametrize("make", [MarginClassifier, MarginSubsetSelector])
+def test_class_weights_may_name_a_class_that_a_fold_lacks(iris, make):
+    """As LogisticRegression, which refuses them only where a class has no weight as well."""
+    X, y = iris[0][:100], iris[1][:100]
+    weights = {0: 1.0, 1: 3.0, 2: 9.0}
+    LogisticRegression(class_weight=weights).fit(X, y)
+
+    def fitted(class_weight):
+        network = MarginClassifier(**SMALL, class_weight=class_weight, lr=1e-2)
+        if make is MarginClassifier:
+            return network.fit(X, y)
+        network.set_params(max_epochs=60)
+        return MarginSubsetSelector(network, n_samples_to_select=20, random_state=0).fit(X, y)
+
+    np.testing.assert_array_equal(
+        fitted(weights).predict_proba(X), fitted({0: 1.0, 1: 3.0}).predict_proba(X)
+    )
+    for estimator in (LogisticRegression, MarginClassifier):
+        with pytest.raises(ValueError, match=r"\[1\]"):
+            estimator(class_weight={0: 1.0, 2: 9.0}).fit(X, y)
+    partial = MarginClassifier(**SMALL, class_weight=weights)
+    partial.partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X[:50], y[:50])
 
 
 class Unreduced(nn.Module):
@@ -572,6 +608,15 @@ def test_partial_fit_asks_for_classes_as_scikit_learn_does(iris):
         estimator.partial_fit(X, y, classes=[0, 1])
     with pytest.raises(ValueError, match="label 3"):
         estimator.partial_fit(X, y + 3)
+    for classes, match in (
+        ([], "1-D array of all labels"),
+        ([0, 1, np.nan], "NaN"),
+        (["a", None], "NaN"),
+        ([[0, 1], [2, 3]], "1-D array"),
+        (7, "1-D array"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            MarginClassifier(**SMALL).partial_fit(X, y, classes=classes)
 
 
 def test_weights_of_chunks_are_not_made_relative(iris):
@@ -780,3 +825,51 @@ def test_grid_search_over_parts_in_a_pipeline(digits):
     search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
     assert search.best_params_["marginclassifier__module__hidden_layer_sizes"] == (32,)
     assert cross_val_score(pipeline, X, y, cv=3).min() > 0.5
+
+
+# A user's script: module classes that nobody can import.
+SCRIPT = """
+import numpy as np, torch
+from joblib import parallel_config
+from sklearn.datasets import load_iris
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.model_selection import cross_validate
+from margin_sklearn import MarginClassifier
+
+class Mine(torch.nn.Module):
+    def __init__(self, input_shape, n_classes):
+        super().__init__()
+        self.layer = torch.nn.Linear(input_shape[0], n_classes)
+    def forward(self, x):
+        return self.layer(x)
+
+def local():
+    class Inner(Mine):
+        pass
+    return Inner
+
+X, y = load_iris(return_X_y=True)
+for module in (Mine, local(), lambda input_shape, n_classes: Mine(input_shape, n_classes)):
+    network = MarginClassifier(module, max_epochs=3, random_state=0, device="cpu")
+    expected = network.fit(X, y).predict_proba(X)
+    for model in (
+        VotingClassifier([("a", network), ("b", network)], voting="soft", n_jobs=2),
+        BaggingClassifier(network, 2, bootstrap=False, n_jobs=2, random_state=0),
+    ):
+        proba = model.fit(X, y).predict_proba(X)
+        assert proba.shape == expected.shape
+    assert abs(proba - proba.mean()).max() > 0
+    done = cross_validate(network, X, y, cv=2, n_jobs=2, return_estimator=True)
+    again = cross_validate(network, X, y, cv=2, return_estimator=True)
+    for a, b in zip(done["estimator"], again["estimator"]):
+        assert (a.predict_proba(X) == b.predict_proba(X)).all()
+        a.set_params(warm_start=True).fit(X, y)
+print("done")
+"""
+
+
+def test_module_classes_of_a_script_with_several_processes():
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=180
+    )
+    assert result.stdout.strip() == "done", result.stderr

@@ -1,4 +1,4 @@
-"""An error in fit or partial_fit leaves the estimator as it was; Ctrl-C what it has learned."""
+"""An error in fit or partial_fit leaves the estimator as it was; Ctrl-C what it learned."""
 
 import copy
 

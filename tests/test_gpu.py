@@ -23,6 +23,17 @@ DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])]
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 
 
+class Parity(torch.nn.Module):
+    """A table looked up at the last bit of an id."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(2, 2)
+
+    def forward(self, x):
+        return self.table(x.long().remainder(2))[:, 0]
+
+
 class NoSynchronisation(Callback):
     """Raises where a training step makes the host wait for the device."""
 
@@ -145,3 +156,43 @@ def test_training_goes_on_with_few_samples(device, resident, digits, monkeypatch
     assert next(selector.estimator_.net_.module_.parameters()).device.type == device
     np.testing.assert_allclose(selector.margins_, margins(selector, X, y), atol=1e-3)
     assert (selector.history_["n_samples"].iloc[-3:] == 60).all()
+
+
+@on_every_device
+def test_a_pickle_goes_back_to_its_device_and_training_continues(device, digits):
+    from skorch.callbacks import LRScheduler
+
+    X, y = digits
+    settings = {"random_state": 0, "device": device, "warm_start": True}
+    settings["callbacks"] = [LRScheduler(policy="StepLR", step_size=2, gamma=0.5)]
+    whole = MarginClassifier(**settings, max_epochs=6).fit(X, y)
+    parts = MarginClassifier(**settings, max_epochs=3).fit(X, y)
+    parts = pickle.loads(pickle.dumps(parts))
+    for tensor in parts.net_.optimizer_.state_dict()["state"][0].values():
+        assert tensor.ndim == 0 or tensor.device.type == device
+    parts.fit(X, y)
+    assert parts.history_[:, "event_lr"] == whole.history_[:, "event_lr"]
+    np.testing.assert_allclose(
+        parts.decision_function(X), whole.decision_function(X), rtol=1e-2, atol=1e-2
+    )
+
+
+@on_every_device
+def test_a_failed_continuation_is_undone(device, digits):
+    X, y = digits
+    estimator = MarginClassifier(max_epochs=2, random_state=0, device=device).fit(X, y)
+    expected = estimator.decision_function(X)
+    with pytest.raises(ValueError, match="diverged"):
+        estimator.set_params(lr=1e30).partial_fit(X, y).partial_fit(X, y)
+    estimator.set_params(lr=1e-3)
+    np.testing.assert_array_equal(estimator.decision_function(X), expected)
+
+
+@on_every_device
+def test_codes_arrive_exactly(device):
+    X = (2**24 + 1 + np.arange(120) * 3)[:, None]
+    y = X[:, 0] % 2
+    estimator = MarginClassifier(
+        Parity, lr=0.5, max_epochs=20, random_state=0, device=device
+    ).fit(X, y)
+    assert estimator.score(X, y) == 1
