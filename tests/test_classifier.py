@@ -502,8 +502,8 @@ def test_every_loss_takes_weights(iris, criterion):
         (None, {"class_weight": "equal"}, "'equal'"),
         (None, {"class_weight": {7: 1.0}}, "7"),
         (None, {"class_weight": {0: -1.0}}, "negative"),
-        (None, {"class_weight": {0: "a"}}, "class_weight of 0 must be a number.*'a'"),
-        (None, {"class_weight": {0: np.inf}}, "class_weight of 0 must be.*finite"),
+        (None, {"class_weight": {0: "a"}}, "class_weight.0. must be.*'a'"),
+        (None, {"class_weight": {0: np.inf}}, "class_weight.0. must be.*finite"),
     ],
 )
 def test_unusable_weights_raise(weight, settings, match):
@@ -609,7 +609,7 @@ def test_partial_fit_asks_for_classes_as_scikit_learn_does(iris):
     with pytest.raises(ValueError, match="label 3"):
         estimator.partial_fit(X, y + 3)
     for classes, match in (
-        ([], "1-D array of all labels"),
+        ([], "list of all labels"),
         ([0, 1, np.nan], "NaN"),
         (["a", None], "NaN"),
         ([[0, 1], [2, 3]], "1-D array"),
