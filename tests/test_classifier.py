@@ -612,8 +612,8 @@ def test_partial_fit_asks_for_classes_as_scikit_learn_does(iris):
         ([], "list of all labels"),
         ([0, 1, np.nan], "NaN"),
         (["a", None], "NaN"),
-        ([[0, 1], [2, 3]], "1-D array"),
-        (7, "1-D array"),
+        ([[0, 1], [2, 3]], "list of all labels"),
+        (7, "list of all labels"),
     ):
         with pytest.raises(ValueError, match=match):
             MarginClassifier(**SMALL).partial_fit(X, y, classes=classes)
