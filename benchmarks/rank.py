@@ -13,7 +13,8 @@ cores); ``score`` computes every score of the kept networks into a CSV, so that 
 can be tried in minutes; ``table`` prints, and draws, what the documentation shows. Each can be
 interrupted: what was finished is not done again. ``--quick`` takes four of the tasks and one
 seed: ten minutes. ``--validation CSV`` takes the cross-validated accuracies of an earlier run
-for what is not validated.
+for what is not validated, and counts k - 1 fits on all samples as the time of k-fold
+cross-validation.
 """
 
 import argparse
@@ -112,7 +113,13 @@ def validated(scored, folder, earlier):
             f"{folder.name}: cross-validation of an earlier run; test accuracy differs from "
             f"then for {(moved > 1e-5).sum()} of {len(both)}, by {moved.max():.3f} at most"
         )
-        rows = found[["candidate", *names]]
+        rows = found[["candidate", *names]].copy()
+        # Seconds of another run are no measure beside those of this one: k fits on k - 1 parts
+        # of k are k - 1 fits on all.
+        cost = found["candidate"].map(scored.set_index("candidate")["seconds_fit"])
+        for k in (3, 5):
+            if f"seconds_cv{k}" in rows:
+                rows[f"seconds_cv{k}"] = (k - 1) * cost.where(rows[f"cv{k}"].notna())
     rows = pd.DataFrame(rows)
     known = [name for name in rows if name != "candidate"]
     return scored.drop(columns=known, errors="ignore").merge(rows, on="candidate", how="left")
