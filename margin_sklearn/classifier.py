@@ -127,9 +127,9 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         The epoch, from 1, whose weights ``restore_best`` kept; None if a callback then gave
         the network others.
     separated_ : bool
-        Whether the network as it ends, in evaluation mode, classifies every sample right that it was last
-        trained on (those of weight 0 aside), or the share of them that ``stop_at_separation``
-        names.
+        Whether the network as it ends, in evaluation mode, classifies every sample right that
+        it was last trained on (those of weight 0 aside), or the share of them that
+        ``stop_at_separation`` names.
     separation_epoch_ : int or None
         The first epoch, from 1, after which it did.
 
@@ -147,9 +147,9 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     *Weights.* The loss of a batch is the mean of weight times loss, as ``criterion`` takes a
     mean: with ``criterion__weight`` or ``criterion__ignore_index`` it is divided by the sum of
     what samples count there. With ``criterion__reduction="sum"`` it is the sum of weight times
-    loss. In :meth:`fit` weights are first divided by their mean, so that only their ratios
-    count: equal weights are the same as none, and in a full batch a weight of 2 is the same as
-    the sample twice.
+    loss. In :meth:`fit` weights are first divided by their mean: only their ratios count, and
+    equal weights are the same as none. In a full batch, a weight of 2 is the same as the
+    sample twice (but for a factor of the loss, with ``criterion__reduction="sum"``).
 
     *Failures.* An error in :meth:`fit` or :meth:`partial_fit` leaves the estimator as it was.
     Logits that are not finite are never answers: methods raise a ValueError.
