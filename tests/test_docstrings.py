@@ -12,13 +12,17 @@ MODULES = [
     importlib.import_module(f"margin_sklearn.{name}")
     for name in (
         "calibration",
+        "copies",
         "datasets",
+        "distinct_rows",
         "losses",
         "neighborhood",
+        "neighbors",
         "network_margins",
         "networks",
         "overlap",
         "pipelines",
+        "prepared_rows",
         "pseudopoints",
         "report",
         "scales",

@@ -15,10 +15,15 @@ from sklearn.linear_model import (
     RidgeClassifierCV,
     SGDClassifier,
 )
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    RandomizedSearchCV,
+    TunedThresholdClassifierCV,
+)
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, scale
 from sklearn.svm import SVC, LinearSVC
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
@@ -225,6 +230,64 @@ def test_a_skorch_net_is_left_in_the_mode_it_was_in(iris):
     assert torch.equal(net.module_.norm.running_mean, before)
 
 
+# --- all samples at once ------------------------------------------------------------------
+
+
+def spread_of_all(X):
+    """What is made of a sample depends on the others."""
+    return (X - X.min(axis=0)) / np.ptp(X, axis=0)
+
+
+def test_a_pipeline_transforms_all_samples_at_once_as_it_does_to_predict(digits):
+    X, y = digits[0][:, 1:20], digits[1]
+    asked = []
+
+    def counted(X):
+        asked.append(len(X))
+        return np.tanh(X)
+
+    model = make_pipeline(
+        make_pipeline(FunctionTransformer(spread_of_all), "passthrough"),
+        FunctionTransformer(counted),
+        make_pipeline(None, StandardScaler(), LogisticRegression()),
+    ).fit(X, y)
+    for wrapped in (model, FrozenEstimator(model)):
+        asked.clear()
+        network = as_network(wrapped)
+        found = network.transform(X)
+        assert asked == [len(X)]
+        expected = model[-1][1].transform(np.tanh(spread_of_all(X)))
+        np.testing.assert_array_equal(found, expected)
+        # What is left is done row by row.
+        whole = network.inputs(found)
+        assert torch.equal(network.inputs(found[7:9]), whole[7:9])
+    asked.clear()
+    np.testing.assert_array_equal(margins(model, X, y) > 0, model.predict(X) == y)
+    assert asked == [len(X), len(X)]
+
+
+def test_of_many_samples_each_margin_has_the_sign_of_its_prediction(rng):
+    """Prepared in pieces, 258 of 30,000 had not."""
+    X = rng.normal(size=(9000, 3)).cumsum(axis=0)
+    y = (X[:, 0] + 10 * rng.normal(size=9000) > X[:, 1]).astype(int)
+    model = make_pipeline(FunctionTransformer(scale), LogisticRegression()).fit(X, y)
+    np.testing.assert_array_equal(margins(model, X, y) > 0, model.predict(X) == y)
+
+
+def test_without_a_pipeline_samples_are_not_touched(fitted, digits):
+    X, _ = digits
+    assert as_network(fitted).transform(X) is X
+    assert as_network(LogisticRegression().fit(*digits)).transform(X) is X
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_sparsified_coefficients_are_read(classes, iris):
+    X, y = iris[0][iris[1] < classes], iris[1][iris[1] < classes]
+    model = LogisticRegression().fit(X, y)
+    expected = logits_of(model, X)
+    np.testing.assert_array_equal(logits_of(model.sparsify(), X), expected)
+
+
 # --- what is not supported ----------------------------------------------------------------
 
 
@@ -245,6 +308,22 @@ def test_unsupported_estimators_raise_and_list_what_is_supported(iris):
     for case in cases:
         with pytest.raises(TypeError, match="MarginClassifier|multi-label|fitted estimator"):
             margins(case, X, y)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        TunedThresholdClassifierCV(LogisticRegression(), cv=2),
+        FixedThresholdClassifier(LogisticRegression(), threshold=0.9),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_threshold_of_its_own_is_refused_with_the_way_out(model, binary):
+    model.fit(*binary)
+    for wrapped in (model, make_pipeline(StandardScaler(), model).fit(*binary)):
+        with pytest.raises(TypeError, match=f"{type(model).__name__}.*pass its estimator_"):
+            margins(wrapped, *binary)
+    assert margins(model.estimator_, *binary).shape == (200,)
 
 
 def test_a_skorch_net_with_a_loss_that_says_nothing_of_logits(iris):
