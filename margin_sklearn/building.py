@@ -23,7 +23,13 @@ from .module_input import (
 from .net import MarginNet
 from .network import full_precision
 
-__all__ = ["BuiltNet", "build_net", "refuse_batch_norm", "separation_settings"]
+__all__ = [
+    "copied_callback",
+    "BuiltNet",
+    "build_net",
+    "refuse_batch_norm",
+    "separation_settings",
+]
 
 CRITERIA = {
     "cross_entropy": torch.nn.CrossEntropyLoss,
@@ -87,7 +93,7 @@ def build_net(estimator, nested, X, largest, device):
     best = BestEpoch() if estimator.restore_best is not None else None
     separation = Separation(history, **separation_settings(estimator))
     # Copies: a fit must not change what the constructor was given.
-    users = [_copied(entry) for entry in estimator.callbacks or []]
+    users = [copied_callback(entry) for entry in estimator.callbacks or []]
     verbose = estimator.verbose
     ordered = {
         "epoch_timer": EpochTimer() if verbose >= 2 else None,
@@ -143,14 +149,14 @@ def _free_name(name, taken):
     return name
 
 
-def _copied(entry):
+def copied_callback(entry):
     """A copy of a callback, or of (name, callback), but for what cannot be copied.
 
     Callbacks may hold locks, open files, connections.
     """
     if isinstance(entry, tuple):
         name, callback = entry
-        return name, _copied(callback)
+        return name, copied_callback(callback)
     try:
         return copy.deepcopy(entry)
     except Exception:  # whatever a class of the user's raises

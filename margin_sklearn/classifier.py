@@ -1,5 +1,6 @@
 """MarginClassifier: a PyTorch network as a scikit-learn classifier."""
 
+import copy
 import warnings
 from contextlib import nullcontext
 
@@ -11,7 +12,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .batches import Samples, chunk_length, resolve_device, to_tensor
-from .building import BuiltNet, build_net, refuse_batch_norm, separation_settings
+from .building import (
+    BuiltNet,
+    build_net,
+    copied_callback,
+    refuse_batch_norm,
+    separation_settings,
+)
 from .callbacks import ProgressBar
 from .exceptions import NotSeparatedWarning
 from .fitted_state import kept_on_error
@@ -225,6 +232,16 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.three_d_array = True
         return tags
+
+    def __sklearn_clone__(self):
+        # scikit-learn copies parameters deeply, which a callback that holds a lock refuses.
+        bare = copy.copy(self)
+        bare.callbacks = None
+        cloned = super(MarginClassifier, bare).__sklearn_clone__()
+        cloned.callbacks = self.callbacks
+        if isinstance(self.callbacks, list | tuple):
+            cloned.callbacks = [copied_callback(entry) for entry in self.callbacks]
+        return cloned
 
     # --- fitting --------------------------------------------------------------------
 

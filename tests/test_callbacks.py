@@ -355,6 +355,11 @@ def test_callbacks_may_hold_what_cannot_be_copied(digits, tmp_path):
             assert copied.writer is file
             assert copied.rows == estimator.loss_curve_
             assert callback.rows == []
+            # Searches and cross-validation clone, and a clone has copies of its own.
+            cloned = clone(MarginClassifier(**FEW, callbacks=[callback])).callbacks[0]
+            assert cloned.writer is file
+            assert cloned.rows == []
+            assert cloned.rows is not callback.rows
 
 
 @pytest.mark.parametrize("restore_best", [None, "margin_auc"])
