@@ -68,6 +68,7 @@ def calibrated_length(X, shares, steps):
             known.append(shares[everything, outputs.argmax(axis=1)].mean())
             coefficients.append(coefficient)
         references.append((concentration, np.concatenate(coefficients, axis=1)))
+        del kernel  # as large as what is needed below
     flat = steps.reshape(n * n_draws, -1).astype(np.float64)
     # |x_i + κu - x_j|² = |x_i - x_j|² + 2κ u(x_i - x_j) + κ²|u|²
     slope = -2 * flat @ X.T

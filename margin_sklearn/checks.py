@@ -108,8 +108,14 @@ def check_verbose(value):
 
 def check_rows(name, value):
     """Raise unless ``value`` is something that has rows: what is in them is not looked at."""
-    if isinstance(value, dict | set | str | bytes | type) or not (
-        hasattr(value, "__array__") or hasattr(value, "shape") or hasattr(value, "__len__")
+    # scipy's dok_array is a dict, too.
+    mapping = isinstance(value, dict) and not hasattr(value, "tocsr")
+    if (
+        mapping
+        or isinstance(value, set | str | bytes | type)
+        or not (
+            hasattr(value, "__array__") or hasattr(value, "shape") or hasattr(value, "__len__")
+        )
     ):
         refuse(name, "one array, DataFrame or sparse matrix of shape (n_samples, ...)", value)
 

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .neighbors import nearest_neighbors, row_distances
 
-__all__ = ["copy_distance", "group_equal", "group_near", "least_growth"]
+__all__ = ["copy_distance", "group_equal", "group_near", "least_growth", "rounding_of"]
 
 # Neighbors among which the gap is looked for: groups of up to .6 times as many are seen.
 N_NEIGHBORS = (16, 64, 256)
@@ -28,12 +28,16 @@ QUANTILES = (0.005, 0.6)
 N_BELOW = 30
 # Copies are nearer than this share of the distance between any two samples.
 NEAR = 0.25
-# Distances of less than this share of that between neighbors are rounding.
-ROUNDING = 1e-6
+# Distances of less than this share of that to the 16th neighbor are rounding.
+ROUNDING = 1e-7
 # Fewer groups, or fewer that have copies, are clusters.
-FEWEST, FEWEST_COPIED = 20, 10
+FEWEST, FEWEST_COPIED = 20, 5
+# Copies differ by less than this share of what other samples differ by, in the same columns.
+ALIKE = 0.35
 # Neighbors by which copies are linked; share of them that may lie too far from their first.
 N_LINKS, ODD = 8, 0.1
+# Pairs of rows by which columns are compared.
+N_PAIRS = 200
 
 
 def group_equal(keys):
@@ -85,14 +89,18 @@ def copy_distance(distances, spread):
     >>> 0.01 < copy_distance(np.hstack([jitter, apart]), spread=5.0) < 1
     True
     """
-    nearest = distances[:, 0][np.isfinite(distances[:, 0])]
-    rounding = ROUNDING * np.median(nearest) if len(nearest) else 0.0
-    found, least = rounding if (nearest < rounding).any() else 0.0, GROWTH
+    rounding = rounding_of(distances)
+    found, least = rounding if (distances < rounding).any() else 0.0, GROWTH
     for n_neighbors in N_NEIGHBORS:
         growth, distance = least_growth(distances[:, :n_neighbors], spread, rounding)
         if growth < least:
             found, least = distance, growth
     return float(found)
+
+
+def rounding_of(distances):
+    """What distances are below that only rounding can have made; arguments as there."""
+    return ROUNDING * np.median(distances[:, : N_NEIGHBORS[0]][:, -1])
 
 
 def least_growth(distances, spread, above=0.0):
@@ -122,9 +130,10 @@ def least_growth(distances, spread, above=0.0):
     below = pooled[low - 1 : high]
     beyond = np.searchsorted(pooled, FACTOR * below, side="right")
     growth = beyond / np.arange(low, high + 1) - 1
-    # The last one of equals: the upper end of the gap is the nearest beyond it.
-    at = len(growth) - 1 - growth[::-1].argmin()
-    return growth[at], np.sqrt(below[at] * pooled[min(beyond[at], len(pooled) - 1)])
+    ends = pooled[np.minimum(beyond, len(pooled) - 1)]
+    # Among equals the widest gap.
+    at = np.lexsort((below / ends, growth))[0]
+    return growth[at], np.sqrt(below[at] * ends[at])
 
 
 def group_near(rows, n_rows, distance, certain=False):
@@ -133,7 +142,9 @@ def group_near(rows, n_rows, distance, certain=False):
     Rows are linked to those of their 8 nearest neighbors that are so near, and a group is
     what is linked. Of copies, all are near the first of them. Where more than a tenth are
     not, they form chains (a grid, a path), and where less than 20 groups are left, or less
-    than 10 that have copies, they form clusters: these are samples of their own, unless
+    than 5 that have copies, they form clusters. Where the columns that differ within the
+    groups differ as much as between them, the groups are those of the other columns: cells of
+    a table of categories, patterns of missing values. These are samples of their own, unless
     ``certain``.
 
     Parameters
@@ -167,7 +178,37 @@ def group_near(rows, n_rows, distance, certain=False):
         apart = row_distances(rows(first[group[copies]]), rows(copies))
         if np.mean(apart > distance) > ODD:
             return None
+        if not _alike(rows, first[group[copies]], copies, n_rows):
+            return None
     order = np.argsort(first)
     rank = np.empty(n_groups, dtype=int)
     rank[order] = np.arange(n_groups)
     return first[order], rank[group]
+
+
+def _alike(rows, first, copies, n_rows):
+    """Whether copies differ by little in the columns in which they differ at all."""
+    # Enough for a median; others are pairs of rows in no order.
+    chosen = np.arange(len(copies))[:: max(1, len(copies) // N_PAIRS)]
+    within = _differences(rows, first[chosen], copies[chosen])
+    random = np.random.RandomState(0)
+    between = _differences(rows, *random.randint(n_rows, size=(2, N_PAIRS)))
+    differ = (within > 0).mean(axis=0) > ODD
+    inside, outside = _typical(within[:, differ]), _typical(between[:, differ])
+    return np.linalg.norm(inside) < ALIKE * np.linalg.norm(outside)
+
+
+def _differences(rows, one, other):
+    differences = rows(one) - rows(other)
+    if scipy.sparse.issparse(differences):
+        differences = differences.toarray()
+    return np.abs(differences)
+
+
+def _typical(differences):
+    """Median of each column's differences that are not 0; 0 where all are."""
+    marked = np.where(differences > 0, differences, np.nan)
+    known = ~np.isnan(marked).all(axis=0)
+    result = np.zeros(differences.shape[1])
+    result[known] = np.nanmedian(marked[:, known], axis=0)
+    return result

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import pairwise_distances
 
-from .copies import N_NEIGHBORS, ROUNDING, copy_distance, group_equal, group_near
+from .copies import N_NEIGHBORS, copy_distance, group_equal, group_near, rounding_of
 from .neighbors import nearest_neighbors
 
 __all__ = ["DistinctRows", "distinct_rows", "evenly"]
 
 # Samples by which gaps between distances are told, and typical distances: enough for a median.
-N_PILOT = 200
+N_PILOT = 400
 # Copies of copies: jitter of several sizes.
 N_ROUNDS = 3
 # Near copies are sorted out among so many rows, and so many products of numbers, at most.
@@ -64,7 +64,7 @@ def distinct_rows(prepared):
     # Ties by content: groups are sorted by their keys.
     order = np.argsort(prepared.distances_from_mean(first), kind="stable")
     first, group = first[order], _inverse(order)[group]
-    n_near, left_out = 0, False
+    n_near = 0
     rows = prepared.at(first)
     for _ in range(N_ROUNDS):
         n = len(first)
@@ -72,34 +72,44 @@ def distinct_rows(prepared):
             break
         pilot = evenly(n, N_PILOT)
         near, _ = nearest_neighbors(rows, n, pilot, min(n - 1, N_NEIGHBORS[-1]))
-        distance = copy_distance(near, median_distance(rows(pilot)))
+        spread = median_distance(rows(pilot))
+        distance = copy_distance(near, spread)
         if distance == 0:
             break
         most = int(min(MOST_ROWS, max(1000, (MOST_PRODUCTS / prepared.width) ** 0.5)))
-        if n > most:
-            kept = evenly(n, most)
-            into = np.full(n, -1)
-            into[kept] = np.arange(most)
-            first, group, n, left_out = first[kept], into[group], most, True
-            rows = prepared.at(first)
+        # All rows, unless these are too many to be compared.
+        some = evenly(n, most)
         # What only rounding tells apart are copies, however few groups there are.
-        certain = distance <= ROUNDING * np.median(near[:, 0])
-        found = group_near(rows, n, distance, certain)
+        certain = distance <= rounding_of(near)
+        found = group_near(prepared.at(first[some]), len(some), distance, certain)
         if found is None:
             break
         kept, merged = found
         n_near += n - len(kept)
-        group = np.where(group < 0, -1, merged[group])
-        first = first[kept]
+        if len(some) < n:
+            # Twins of rows that are left out are no longer seen: by the pilot's neighbors.
+            sizes = 1 + (near < distance).sum(axis=1)
+            n_near += round(n * np.mean(1 - 1 / sizes)) - (n - len(kept))
+        into = np.full(n, -1)
+        into[some] = merged
+        group = np.where(group < 0, -1, into[group])
+        first = first[some][kept]
         rows = prepared.at(first)
-    if left_out and n_near:
-        # Of the rows left out as many are copies as of the others.
-        n_near = round(n_near * (prepared.n - n_exact) / (n_near + len(first)))
     return DistinctRows(rows, first, group, n_exact, n_near)
 
 
 def evenly(n, size):
-    """At most ``size`` of ``n`` positions, evenly spaced."""
+    """At most ``size`` of ``n`` positions, evenly spaced.
+
+    Parameters
+    ----------
+    n, size : int
+
+    Returns
+    -------
+    positions : ndarray of int
+        Increasing.
+    """
     if size >= n:
         return np.arange(n)
     return ((np.arange(size) + 0.5) * n / size).astype(int)

@@ -85,8 +85,8 @@ def _rows(layer):
 
 def _norms(rows):
     norms = torch.linalg.vector_norm(rows, dim=1)
-    if (norms == 0).any():
-        # Squares of very small numbers are 0, where inputs are very large.
+    if ((norms == 0) | torch.isinf(norms)).any():
+        # Squares leave the range of floats where inputs are very large, or very small.
         largest = rows.abs().amax(dim=1, keepdim=True)
         largest = torch.where(largest > 0, largest, 1.0)
         norms = largest[:, 0] * torch.linalg.vector_norm(rows / largest, dim=1)

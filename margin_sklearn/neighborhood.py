@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .batches import chunk_length
-from .distinct_rows import N_PILOT, evenly, median_distance
+from .distinct_rows import evenly, median_distance
 from .neighbors import nearest_neighbors
 
 __all__ = ["Neighborhood", "local_neighborhood"]
@@ -21,6 +21,10 @@ __all__ = ["Neighborhood", "local_neighborhood"]
 N_NEIGHBORS = (3, 4, 5, 6, 8, 10, 12, 16)
 # Share of the neighbors' mean squared distance that regularises the reconstruction.
 RIDGE = 0.1
+# Anchors by which the number of neighbors is settled: enough for a median.
+N_PILOT = 200
+# A factor on the steps that is further from 1 would make them of rounding.
+FARTHEST = 5
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8):
     each of the :math:`k` neighbors, or, with less than :math:`k` steps, for some of them that
     are evenly spaced in rank: nothing is left to chance. All steps are multiplied by one
     factor that brings their median length to the median distance of an anchor to its nearest
-    neighbor; :math:`k` is the one of 3 to 16 for which this factor is nearest to 1.
+    neighbor; :math:`k` is the one of 3 to 16 for which this factor is nearest to 1. If it is
+    beyond 5 or 1/5 for all of them, as on a regular grid, :math:`c_i` is 0 and the steps are
+    those to four of the nearest neighbors.
 
     Parameters
     ----------
@@ -89,12 +95,16 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8):
     if len(choices) > 1:
         table.learn(np.unique(table.neighbors_of(pilot)[:, :largest]))
     lengths = [_median_length(table.steps(pilot, _ranks(k, n_steps), k)) for k in choices]
-    # Where steps vanish (a regular grid), no factor brings them to any length.
     away = [abs(np.log(unit / length)) if length > 0 else np.inf for length in lengths]
     k = choices[int(np.argmin(away))]
+    explained = min(away) > np.log(FARTHEST)
+    if explained:
+        # On a regular grid the neighbors explain all of a sample, and what they leave is
+        # rounding or the grid's edge: then the steps lead to the neighbors themselves.
+        k = min(N_NEIGHBORS[1], largest)
     ranks = _ranks(k, n_steps)
     table.learn(np.unique(table.neighbors_of(anchors)[:, ranks]))
-    steps = table.steps(anchors, ranks, k)
+    steps = table.steps(anchors, ranks, 0 if explained else k)
     length = _median_length(steps)
     if length > 0:
         steps /= np.float32(length)
@@ -133,10 +143,16 @@ class _Table:
         return self.neighbors[np.searchsorted(self.positions, positions)]
 
     def steps(self, anchors, ranks, k):
-        """Differences of residuals, of shape (n_anchors, n_ranks, n_features), unscaled."""
+        """Differences of residuals, of shape (n_anchors, n_ranks, n_features), unscaled.
+
+        With ``k=0`` nothing is reconstructed, and they are differences of the samples.
+        """
         chosen = self.neighbors_of(anchors)[:, ranks]
         needed = np.union1d(anchors, chosen)
-        residuals = self._residuals(needed, k)
+        if k == 0:
+            residuals = np.asarray(_dense(self.rows(needed)), dtype=np.float32)
+        else:
+            residuals = self._residuals(needed, k)
         own = residuals[np.searchsorted(needed, anchors)]
         return residuals[np.searchsorted(needed, chosen)] - own[:, None]
 

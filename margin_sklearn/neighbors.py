@@ -43,7 +43,9 @@ def nearest_neighbors(rows, n_rows, positions, n_neighbors):
     distance : ndarray of float64 of shape (n_queries, n_neighbors)
         Increasing; ``inf`` where there are fewer.
     index : ndarray of int of shape (n_queries, n_neighbors)
-        Positions; -1 where there are fewer. Equal distances in the order of the positions.
+        Positions; -1 where there are fewer. Among equal distances (to seven digits) the order
+        is a fixed one that has nothing to do with where the samples lie: on a grid, neighbors
+        in the order of the positions would all lie to one side.
     """
     queries = rows(positions)
     found = _search(rows, n_rows, queries, positions, n_neighbors + N_SPARE, exact=False)
@@ -65,7 +67,7 @@ def _search(rows, n_rows, queries, positions, n_neighbors, exact):
     n, width = queries.shape
     distance = np.full((n, n_neighbors), np.inf)
     index = np.full((n, n_neighbors), -1)
-    limit = MAX_DISTANCES // (2 if scipy.sparse.issparse(queries) else 1)
+    limit = MAX_DISTANCES // (4 if scipy.sparse.issparse(queries) else 1)
     step = max(64, min(chunk_length(width), limit // max(1, n)))
     nearest = _by_differences if exact else _by_squares
     for start in range(0, n_rows, step):
@@ -99,7 +101,7 @@ def _by_differences(queries, chunk, n_neighbors):
 
 
 def _exactly(rows, queries, distance, index):
-    """The same candidates, by exact distances, ties by position."""
+    """The same candidates, by exact distances."""
     known = index >= 0
     exact = np.full(distance.shape, np.inf)
     step = chunk_length(queries.shape[1] * index.shape[1], limit=2**19)
@@ -111,10 +113,24 @@ def _exactly(rows, queries, distance, index):
             exact[part][query, column] = row_distances(
                 queries[part][query], rows(needed)[inverse]
             )
-    order = np.lexsort((index, exact))
+    # Ties by a hash of the position.
+    scattered = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    known = exact[np.isfinite(exact)]
+    typical = (np.median(known) if len(known) else 1.0) or 1.0
+    with np.errstate(over="ignore"):
+        order = np.lexsort((scattered, (exact / typical).astype(np.float32)))
     return np.take_along_axis(exact, order, axis=1), np.take_along_axis(index, order, axis=1)
 
 
 def row_distances(a, b):
-    """Euclidean distance of each row of ``a`` to the same row of ``b``, by differences."""
+    """Euclidean distance of each row of ``a`` to the same row of ``b``, by differences.
+
+    Parameters
+    ----------
+    a, b : array or sparse matrix of shape (n_rows, n_features)
+
+    Returns
+    -------
+    distances : ndarray of float64 of shape (n_rows,)
+    """
     return row_norms(a - b)

@@ -63,6 +63,8 @@ def margin_distribution(
     """
     scaled = check_scale(scale)
     if at == "neighborhood":
+        with network.evaluating():
+            _known_labels(network, X, index)
         points = pseudo_points(network, X, index, max_samples, random_state)
         unit = points.neighborhood.distance
         values = margins_around(network, X, scaled, points)
@@ -151,20 +153,27 @@ def margins_around(network, X, scale, points):
 
 def _start(network, X, index, scale):
     """The scale for this network, and how many samples to take at a time."""
+    example = _known_labels(network, X, index)
+    sample = example
+    n = X.shape[0]
+    most = max(2, MAX_SAMPLE_NUMBERS // max(1, example.numel()))
+    size = min(SAMPLE_SIZES.get(scale, 1), n, most)
+    if size > 1:
+        # Evenly spaced, so that no chance is in it; all of them, if that is not too many.
+        sample = network.inputs(take_rows(X, np.arange(size) * n // size))
+    # A network may be far wider than its input: an eighth of what the input alone allows.
+    return scale(network, sample), chunk_length(example.numel(), limit=2**18)
+
+
+def _known_labels(network, X, index):
+    """The first input, if the network has an output for each of the class indices."""
     example = network.inputs(take_rows(X, slice(0, 1)))
     with torch.no_grad():
         n_outputs = network.logits(example).shape[1]
     if index.min() < 0 or index.max() >= n_outputs:
         bad = index.min() if index.min() < 0 else index.max()
         raise ValueError(f"y holds label {bad}, but the network has {n_outputs} outputs.")
-    sample = example
-    most = max(2, MAX_SAMPLE_NUMBERS // max(1, example.numel()))
-    size = min(SAMPLE_SIZES.get(scale, 1), len(index), most)
-    if size > 1:
-        # Evenly spaced, so that no chance is in it; all of them, if that is not too many.
-        sample = network.inputs(take_rows(X, np.arange(size) * len(index) // size))
-    # A network may be far wider than its input: an eighth of what the input alone allows.
-    return scale(network, sample), chunk_length(example.numel(), limit=2**18)
+    return example
 
 
 def _refuse_nan(network, X, bad, positions):

@@ -10,8 +10,9 @@ from .batches import chunk_length, take_rows
 
 __all__ = ["PreparedRows"]
 
-# Prepared data of up to so many numbers are kept while they are looked at; more stream.
-WHOLE = 2**22
+# Prepared data of up to so many numbers are kept while they are looked at; more stream. Rows
+# of sparse data are picked fast anyway.
+WHOLE, WHOLE_SPARSE = 2**22, 2**17
 # Samples, at most, that origin and scale are taken from.
 N_ORIGIN = 1000
 # Beyond this many scales a number is cut off: its square is to stay a float32 number.
@@ -48,13 +49,17 @@ class PreparedRows:
         self.n = X.shape[0]
         first = self._flat(slice(0, 1))
         self.width, self.sparse = first.shape[1], scipy.sparse.issparse(first)
-        n_numbers = X.nnz if scipy.sparse.issparse(X) else self.n * self.width
-        self._held = self._flat(slice(0, self.n)) if n_numbers <= WHOLE else None
+        if scipy.sparse.issparse(X):
+            whole = X.nnz <= min(WHOLE, WHOLE_SPARSE)
+        else:
+            whole = self.n * self.width <= WHOLE
+        self._held = self._flat(slice(0, self.n)) if whole else None
         self.keys = self._keys()
 
     @cached_property
     def _origin(self):
-        return np.median(self._some, axis=0)
+        # Halved: the mean of the two in the middle may leave the range of floats.
+        return 2 * np.median(self._some / 2, axis=0)
 
     @cached_property
     def unit(self):
@@ -75,7 +80,11 @@ class PreparedRows:
 
     @cached_property
     def _whole(self):
-        return None if self._held is None else self._placed(self._held)
+        if self._held is None:
+            return None
+        whole = self._placed(self._held)
+        self._held = None  # no longer needed: keys, origin and unit are known
+        return whole
 
     def __call__(self, index):
         """Rows at ``index``, a slice or positions: array or CSR of shape (n, width)."""
@@ -111,19 +120,24 @@ class PreparedRows:
     def _flat(self, index):
         rows = self._network.prepare(take_rows(self._X, index))
         if scipy.sparse.issparse(rows):
-            return scipy.sparse.csr_array(rows, dtype=np.float64)
+            rows = scipy.sparse.csr_array(rows, dtype=np.float64)
+            if not rows.has_canonical_format:
+                rows = rows.copy()
+                rows.sum_duplicates()
+            return rows
         rows = np.asarray(rows)
         return rows.reshape(len(rows), -1).astype(np.float64)
 
     def _placed(self, rows):
+        origin, unit = self._origin, self.unit
         with np.errstate(over="ignore"):
             if not self.sparse:
-                rows = (rows - self._origin) / self.unit
+                rows = (rows - origin) / unit
                 return np.clip(rows, -LARGEST, LARGEST, out=rows)
-            if self._origin.any():
+            if origin.any():
                 ones = scipy.sparse.csr_array(np.ones((rows.shape[0], 1)))
-                rows = rows - ones @ scipy.sparse.csr_array(self._origin[None])
-            rows = scipy.sparse.csr_array(rows / self.unit)
+                rows = rows - ones @ scipy.sparse.csr_array(origin[None])
+            rows = scipy.sparse.csr_array(rows / unit)
         np.clip(rows.data, -LARGEST, LARGEST, out=rows.data)
         return rows
 

@@ -120,7 +120,10 @@ def pseudo_points(network, X, y, max_samples, random_state=0):
     """
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     prepared = PreparedRows(network, X)
-    key = (joblib.hash(prepared.keys), joblib.hash(y), max_samples, seed)
+    if max_samples is None or len(y) <= max_samples:
+        # All are looked at: there is nothing to choose.
+        max_samples, seed = None, 0
+    key = (joblib.hash(prepared.keys), prepared.width, joblib.hash(y), max_samples, seed)
     points = _cached(key, lambda: _make(prepared, y, max_samples, seed))
     hood = points.neighborhood
     if hood.distance > NO_LOCALITY * hood.spread > 0:
@@ -252,7 +255,7 @@ def distance_unit(network, X):
         distance, _ = nearest_neighbors(distinct.rows, n, evenly(n, N_ANCHORS), 1)
         return float(np.median(distance)) * prepared.unit
 
-    return _cached((joblib.hash(prepared.keys), "unit"), make)
+    return _cached((joblib.hash(prepared.keys), prepared.width), make)
 
 
 def label_trust(counts, neighbors, anchor, label):

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 
 from .checks import (
@@ -192,19 +193,18 @@ class MarginAUCScorer(BaseEstimator):
             Higher is better.
         """
         values, weight, floor, ceiling = self.distribution(estimator, X, y, sample_weight)
-        infinite = np.isinf(values)
-        if (floor is None or ceiling is None) and infinite.any():
-            unbounded = (values == -np.inf) if floor is None else np.zeros_like(infinite)
-            unbounded |= (values == np.inf) if ceiling is None else False
-            if unbounded.any():
-                warnings.warn(
-                    f"The margin has no gradient at {unbounded.sum()} of {len(values)} "
-                    f"points: {type(estimator).__name__} is constant there, as a saturated or "
-                    "dead network is, and infinitely far from its boundary. Its score is "
-                    "-inf, so that it comes last; with floor and ceiling it is finite.",
-                    stacklevel=3,
-                )
-                return -np.inf
+        counts = True if weight is None else weight > 0
+        clipped = _clipped(values, floor, ceiling)
+        infinite = np.count_nonzero(np.isinf(clipped) & counts)
+        if infinite:
+            warnings.warn(
+                f"The margin has no gradient at {infinite} of {len(values)} points: "
+                f"{type(estimator).__name__} is constant there, as a saturated or dead "
+                "network is, and infinitely far from its boundary. Its score is -inf, so that "
+                "it comes last; with floor and ceiling it is finite.",
+                stacklevel=3,
+            )
+            return -np.inf
         return margin_auc(values, weight, floor=floor, ceiling=ceiling)
 
     def distribution(self, estimator, X, y, sample_weight=None):
@@ -232,16 +232,17 @@ class MarginAUCScorer(BaseEstimator):
     def standard_error(self, estimator, X, y, sample_weight=None, *, other=None):
         r"""Standard error of the score, or of its difference from another estimator's.
 
-        How far the score would move if the training samples were drawn anew. Each sample has
-        a part :math:`v_i` in the score, the mean over its points; with weights :math:`w_i` it
-        is
+        How far the score of these networks would move if it were taken around other samples
+        (training anew comes on top). Each sample has a part :math:`v_i` in the score, the mean
+        over its points; with weights :math:`w_i` it is
 
         .. math:: \frac{1}{\sum_i w_i}
                   \sqrt{\frac{n}{n - 1} \sum_i w_i^2 (v_i - \bar v)^2},
 
         the linearised standard error of a weighted mean. Two estimators are scored at the same
         points, so a difference is known better than each of the scores: give ``other``. A
-        difference of less than two standard errors means nothing.
+        difference of less than two standard errors means nothing. Copies of one row with
+        different labels count as samples of their own.
 
         Parameters
         ----------
@@ -255,6 +256,11 @@ class MarginAUCScorer(BaseEstimator):
         error : float
             In the units of the score; NaN for a single sample.
 
+        Raises
+        ------
+        ValueError
+            If the two estimators do not see the same inputs.
+
         Examples
         --------
         >>> from sklearn.datasets import load_wine
@@ -267,24 +273,33 @@ class MarginAUCScorer(BaseEstimator):
         >>> 0 < margin_auc_score.standard_error(one, X, y, other=two) < 0.02
         True
         """
-        parts = []
+        # One seed: a RandomState would choose other samples for the other estimator.
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        parts: list[np.ndarray] = []
+        seen = None
         for model in (estimator,) if other is None else (estimator, other):
-            values, weight, floor, ceiling = self._by_case(model, X, y, sample_weight)
-            low = -np.inf if floor is None else floor
-            high = np.inf if ceiling is None else ceiling
-            part = np.clip(values, low, high).mean(axis=1)
+            values, weight, floor, ceiling = self._by_case(model, X, y, sample_weight, seed)
+            part = _clipped(values, floor, ceiling).mean(axis=1)
             if floor is not None and ceiling is not None:
                 part = (part - floor) / (ceiling - floor)
+            if parts and (len(part) != len(parts[0]) or (floor, ceiling) != seen):
+                raise ValueError(
+                    "The two estimators see different inputs (other transformers before the "
+                    "network), so their margins are not those of the same points: compare "
+                    "the two scores by their own standard errors."
+                )
             parts.append(part)
+            seen = (floor, ceiling)
         part = parts[0] if other is None else parts[0] - parts[1]
         weight = np.ones(len(part)) if weight is None else weight
-        n = np.count_nonzero(weight)
+        part, weight = part[weight > 0], weight[weight > 0] / weight.max()
+        n = len(part)
         if n < 2 or not np.isfinite(part).all():
             return float("nan")
         away = weight * (part - np.average(part, weights=weight))
         return float(np.sqrt(n / (n - 1) * (away @ away)) / weight.sum())
 
-    def _by_case(self, estimator, X, y, sample_weight):
+    def _by_case(self, estimator, X, y, sample_weight, seed=None):
         """As ``distribution``, but margins (n_cases, n_points), and a weight for each case."""
         self._check_settings()
         network = as_network(estimator)
@@ -301,7 +316,10 @@ class MarginAUCScorer(BaseEstimator):
                 raise ValueError(f"sample_weight must be finite and non-negative, got {bad}.")
             if not weight.any():
                 raise ValueError("sample_weight is zero for every sample.")
-        return margin_distribution(network, X, index, weight, **self.get_params())
+        settings = self.get_params()
+        if seed is not None:
+            settings["random_state"] = seed
+        return margin_distribution(network, X, index, weight, **settings)
 
     def _check_settings(self):
         check_bounds(self.floor, self.ceiling)
@@ -315,6 +333,14 @@ class MarginAUCScorer(BaseEstimator):
                 "of their neighbors."
             )
         check_scale(self.scale)
+
+
+def _clipped(values, floor, ceiling):
+    return np.clip(
+        values,
+        -np.inf if floor is None else floor,
+        np.inf if ceiling is None else ceiling,
+    )
 
 
 def make_margin_auc_scorer(

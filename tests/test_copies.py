@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
@@ -17,7 +18,12 @@ from sklearn.datasets import (
 from sklearn.preprocessing import StandardScaler
 
 from margin_sklearn.copies import copy_distance, group_equal, group_near, least_growth
+from margin_sklearn.distinct_rows import distinct_rows
 from margin_sklearn.neighbors import nearest_neighbors
+from margin_sklearn.network import Network
+from margin_sklearn.prepared_rows import PreparedRows
+
+PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray)
 
 
 def neighbor_distances(X, n_neighbors=256):
@@ -238,3 +244,48 @@ def test_few_groups_are_clusters(rng):
 
 def test_nothing_so_near_is_no_group(rng):
     assert groups_of(rng.normal(size=(50, 3)), 1e-9) is None
+
+
+# --- groups that are no copies --------------------------------------------------------------
+
+
+def found_in(X):
+    distinct = distinct_rows(PreparedRows(PLAIN, X))
+    return distinct.n_exact + distinct.n_near
+
+
+@pytest.mark.parametrize("levels", [(20,), (8, 6), (10, 5, 4)])
+@pytest.mark.parametrize("n_numbers", [1, 3])
+def test_cells_of_categories_are_not_copies(levels, n_numbers, rng):
+    """Numbers in [0, 1] beside indicator columns: rows of one cell are close together."""
+    numbers = rng.lognormal(size=(600, n_numbers))
+    numbers = (numbers - numbers.min(0)) / np.ptp(numbers, axis=0)
+    indicators = [np.eye(n)[rng.integers(n, size=600)] for n in levels]
+    assert found_in(np.concatenate([numbers, *indicators], axis=1)) == 0
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_patterns_of_sentinel_values_are_not_copies(scaled, rng):
+    X = rng.normal(size=(600, 10))
+    X[rng.random(X.shape) < 0.1] = -999
+    assert found_in(StandardScaler().fit_transform(X) if scaled else X) == 0
+
+
+def test_few_rows_of_a_rare_class_are_copied_often(rng):
+    X = rng.normal(size=(309, 8))
+    again = np.repeat(X[300:], 33, axis=0)
+    again = again[:288] + 0.01 * rng.normal(size=(288, 8))
+    assert found_in(np.concatenate([X, again])) == 288
+
+
+def test_what_rounding_tells_apart_are_copies_however_few(rng):
+    X = rng.normal(size=(16, 5))
+    assert found_in(np.concatenate([X, X * (1 + 1e-15)])) == 16
+
+
+@pytest.mark.parametrize("share", [0.05, 0.08])
+def test_a_small_share_of_copies_is_seen(share, rng):
+    X = rng.normal(size=(600, 10))
+    some = X[: int(share * 600)]
+    some = some + 0.01 * rng.normal(size=some.shape)
+    assert found_in(np.concatenate([X, some])) == len(some)

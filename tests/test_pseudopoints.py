@@ -550,10 +550,9 @@ def test_points_are_computed_once_for_the_same_inputs_and_labels(blobs, calls):
         lambda X, y: (X[::-1], y[::-1], None, 0),
         lambda X, y: (X, (y + 1) % 3, None, 0),
         lambda X, y: (X, y, 30, 0),
-        lambda X, y: (X, y, None, 1),
         lambda X, y: (np.c_[X, np.zeros(len(X))], y, None, 0),
     ],
-    ids=["inputs", "order", "labels", "number", "seed", "columns"],
+    ids=["inputs", "order", "labels", "number", "columns"],
 )
 def test_points_are_computed_again_where_anything_else_changes(blobs, calls, cache, change):
     X, y = blobs
@@ -563,6 +562,18 @@ def test_points_are_computed_again_where_anything_else_changes(blobs, calls, cac
     assert len(calls) == 2 * once
     cache.clear()
     assert_same(found, pseudo_points(PLAIN, *change(X, y)))
+
+
+def test_the_seed_matters_where_there_is_something_to_choose(blobs, calls):
+    X, y = blobs
+    first = pseudo_points(PLAIN, X, y, None, random_state=0)
+    assert pseudo_points(PLAIN, X, y, None, random_state=1) is first
+    # As many as there are, or more, is all of them.
+    assert pseudo_points(PLAIN, X, y, 60, random_state=2) is first
+    once = len(calls)
+    one, two = (pseudo_points(PLAIN, X, y, 30, random_state=seed) for seed in (0, 1))
+    assert len(calls) == 3 * once
+    assert (one.neighborhood.anchors != two.neighborhood.anchors).any()
 
 
 def test_inputs_changed_in_place_are_noticed(blobs, calls):
