@@ -31,6 +31,7 @@ from ranking.tables import (
     by_task,
     copies_by_task,
     for_docs,
+    for_docs_copies,
     summary,
     task_table,
 )
@@ -176,7 +177,8 @@ def copies_table(options):
     pd.set_option("display.width", 200, "display.max_columns", 30, "display.max_rows", 200)
     print("\nEach kind of copies, means over data sets and seeds\n")
     print(kinds.to_string(index=False))
-    kinds.to_csv(options.results.with_name(f"{options.results.stem}_kinds.csv"), index=False)
+    shown = for_docs_copies(kinds)
+    shown.to_csv(options.results.with_name(f"{options.results.stem}_kinds.csv"), index=False)
     print("\nEach task, means over seeds\n")
     print(frame.round(2).to_string(index=False))
 

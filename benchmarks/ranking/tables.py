@@ -13,6 +13,7 @@ __all__ = [
     "by_task",
     "copies_by_task",
     "for_docs",
+    "for_docs_copies",
     "summary",
     "task_table",
 ]
@@ -234,6 +235,23 @@ def copies_by_task(results):
     kinds["worst tau difference"] = groups["tau, difference"].min().round(2)
     kinds["worst regret difference"] = groups["regret, difference"].max().round(2)
     return tasks, kinds.reset_index()
+
+
+def for_docs_copies(kinds):
+    """The kinds of copies with rounded numbers and names to read."""
+    shown = pd.DataFrame({"copies": kinds["kind"]})
+    for value, symbol, digits in (("tau", "τ", 2), ("regret", "regret", 1)):
+        for score, name in (
+            ("distinct rows", "one row of each"),
+            ("margin_auc_score", "all rows"),
+            ("training accuracy", "training accuracy"),
+        ):
+            shown[f"{symbol}, {name}"] = [
+                f"{number:.{digits}f}" for number in kinds[f"{value}, {score}"]
+            ]
+    shown["worst τ, all − one"] = [f"{x:+.2f}" for x in kinds["worst tau difference"]]
+    shown["worst regret, all − one"] = [f"{x:+.1f}" for x in kinds["worst regret difference"]]
+    return shown
 
 
 def _fits(score):
