@@ -250,7 +250,9 @@ def _class_weights(class_weight, index, classes):
 def _to_numpy(values):
     """Torch tensors as arrays (CPU, no gradient); anything else as it is."""
     if isinstance(values, torch.Tensor):
-        return values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        # NumPy has no bfloat16.
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     return values
 
 

@@ -285,3 +285,11 @@ def test_options_of_optimizers(iris, optimizer, option):
 def test_steps_cannot_be_differentiated(iris):
     with pytest.raises(ValueError, match="optimizer__differentiable=True is for steps"):
         MarginClassifier(optimizer__differentiable=True).fit(*iris)
+
+
+def test_half_precision_inputs_are_numbers(iris):
+    X, y = iris
+    X = torch.tensor(X, dtype=torch.bfloat16)
+    network = MarginClassifier(max_epochs=3, random_state=0, device="cpu").fit(X, y)
+    expected = MarginClassifier(max_epochs=3, random_state=0, device="cpu").fit(X.float(), y)
+    np.testing.assert_array_equal(network.predict_proba(X), expected.predict_proba(X.float()))
