@@ -3,9 +3,9 @@
     python benchmarks/scoring_memory.py [--rows 1000000]
 
 A network is fitted on the first 10,000 rows, alone and in a Pipeline. Then all rows are
-scored, and the peak memory (resident set) while scoring is compared with the memory before: the
-first time, with the search for neighbors, and once more, as for the next candidate. The Pipeline
-is compared with its ``predict``: both transform all rows at once. Linux only.
+scored, and the peak memory (resident set) while scoring is compared with the memory before:
+the first time, with the search for neighbors, and once more, as for the next candidate. The
+Pipeline is compared with its ``predict``: both transform all rows at once. Linux only.
 """
 
 import argparse
