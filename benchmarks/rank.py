@@ -79,7 +79,7 @@ def score(tasks, options):
             if names or not done.exists():
                 data = task.load(seed)
                 start = time.perf_counter()
-                wanted = names if done.exists() else list(scores)
+                wanted = names if done.exists() else options.scores or list(scores)
                 rows = Parallel(n_jobs=options.jobs)(
                     delayed(score_candidate)(file, task, seed, data, wanted) for file in files
                 )
@@ -194,6 +194,7 @@ def main():
     parser.add_argument("--cache", type=Path, default=Path(__file__).parent / "cache")
     parser.add_argument("--results", type=Path, default=None)
     parser.add_argument("--validation", type=Path, default=None)
+    parser.add_argument("--scores", nargs="+", choices=list(SCORES), help="these only")
     parser.add_argument(
         "--again",
         nargs="*",

@@ -37,13 +37,16 @@ def by_task(results):
     # The margins of this variant are looked up: it costs what they cost.
     weighted = "neighborhood, noise_weight"
     results[f"seconds {weighted}"] += results["seconds margin_auc_score"]
+    # A score that was not computed for all tasks has no mean over them.
+    fitted = results[results["test"].notna()]
+    scores = [name for name in SCORES if name in fitted and fitted[name].notna().all()]
     for (task, seed), part in results.groupby(["task", "seed"]):
         part = part[part["test"].notna()].copy()
         for size in SHORTLISTS:
             part[f"shortlist {size}"] = _shortlist(part, size)
         accuracy = part["test"].to_numpy()
         good = accuracy >= np.quantile(accuracy, 0.4)
-        for score in (*SCORES, *VALIDATION, *(f"shortlist {size}" for size in SHORTLISTS)):
+        for score in (*scores, *VALIDATION, *(f"shortlist {size}" for size in SHORTLISTS)):
             value = part[score].to_numpy(dtype=float)
             if np.isnan(value).any():
                 continue
@@ -95,6 +98,8 @@ def summary(frame, seed=0):
     rows = []
     for score in (*VALIDATION, *(f"shortlist {size}" for size in SHORTLISTS), *SCORES):
         own = frame[frame["score"] == score].groupby("task").mean(numeric_only=True)
+        if own.empty:
+            continue
         # Against cv5 with the same seeds: not every score has all of them.
         low, high = _interval(by_seed["tau"], score, seed)
         regret_low, regret_high = _interval(by_seed["regret"], score, seed)
@@ -174,6 +179,7 @@ def by_hyperparameter(results, scores=("margin_auc_score", "cv5", "frobenius")):
     After Jiang et al. 2020 (arXiv 1912.02178, eq. 5), pooled over tasks and seeds.
     """
     settings = [name for name in results if name.startswith("setting ")]
+    scores = [name for name in scores if name in results]
     signs = []
     for _, part in results.groupby(["task", "seed"]):
         part = part.sort_values("candidate")
