@@ -28,7 +28,8 @@ QUANTILES = (0.005, 0.6)
 N_BELOW = 30
 # Copies are nearer than this share of the distance between any two samples.
 NEAR = 0.25
-# Distances of less than this share of that to the 16th neighbor are rounding.
+# Distances of less than this share of that to the 16th neighbor, or to half of the others if
+# there are fewer than 32, are rounding.
 ROUNDING = 1e-7
 # Fewer groups, or fewer that have copies, are clusters.
 FEWEST, FEWEST_COPIED = 20, 5
@@ -100,7 +101,9 @@ def copy_distance(distances, spread):
 
 def rounding_of(distances):
     """What distances are below that only rounding can have made; arguments as there."""
-    return ROUNDING * np.median(distances[:, : N_NEIGHBORS[0]][:, -1])
+    # Of few, one in the middle: the last may be far off.
+    rank = min(N_NEIGHBORS[0], distances.shape[1] // 2 + 1) - 1
+    return ROUNDING * np.median(distances[:, rank])
 
 
 def least_growth(distances, spread, above=0.0):
