@@ -4,7 +4,7 @@
 
 For each data set and number of rows: rows as they are, and with copies made of them. *growth*
 is how little the number of neighbors grows from some distance to 1.5 times that, at least
-(``margin_sklearn.copies.least_growth``): below .1 rows so near are taken for copies. *merged*
+(``margin_sklearn.copies.least_growth``): below .15 rows so near are taken for copies. *merged*
 is the number of rows that were taken for copies, beside the number that were made. Three
 seeds; growth is their mean, minimum and maximum.
 """

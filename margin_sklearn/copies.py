@@ -21,7 +21,7 @@ N_NEIGHBORS = (16, 64, 256)
 # From one distance to FACTOR times that, the number of neighbors grows by a half along a curve
 # (dimension 1), more in more dimensions. benchmarks/copies.py prints by how much it grows in
 # data with and without copies.
-FACTOR, GROWTH = 1.5, 0.1
+FACTOR, GROWTH = 1.5, 0.15
 # It is looked at between these quantiles of the distances, above so many of them: a few
 # samples that happen to be close make gaps, too.
 QUANTILES = (0.005, 0.6)
@@ -64,8 +64,8 @@ def copy_distance(distances, spread):
 
     The distances of some samples to their 16, 64 or 256 nearest neighbors are pooled. Copies
     are what lies below the distance :math:`d` where their number grows least from :math:`d` to
-    :math:`1.5 d`, if it grows by less than a tenth; looked for between the quantiles .005 and
-    .6 and below a quarter of ``spread``. So is what is so close that only rounding can have
+    :math:`1.5 d`, if it grows by less than .15; looked for between the quantiles .005 and .6
+    and below a quarter of ``spread``. So is what is so close that only rounding can have
     made it different.
 
     Parameters
