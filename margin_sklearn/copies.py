@@ -26,6 +26,8 @@ FACTOR, GROWTH = 1.5, 0.15
 # samples that happen to be close make gaps, too.
 QUANTILES = (0.005, 0.6)
 N_BELOW = 30
+# Of fewer than so many distances the growth is less sure, so it has to be so much less.
+N_SURE, UNSURE = 100, 0.05
 # Copies are nearer than this share of the distance between any two samples.
 NEAR = 0.25
 # Distances of less than this share of that to the 16th neighbor, or to half of the others if
@@ -120,7 +122,8 @@ def least_growth(distances, spread, above=0.0):
     Returns
     -------
     growth : float
-        A share of the number within the distance; ``inf`` if there are too few distances.
+        A share of the number within the distance, and .05 more for fewer than 100; ``inf`` if
+        there are too few distances.
     distance : float
         Between the last neighbor before and the first after.
     """
@@ -132,7 +135,8 @@ def least_growth(distances, spread, above=0.0):
         return np.inf, 0.0
     below = pooled[low - 1 : high]
     beyond = np.searchsorted(pooled, FACTOR * below, side="right")
-    growth = beyond / np.arange(low, high + 1) - 1
+    number = np.arange(low, high + 1)
+    growth = beyond / number - 1 + UNSURE * (number < N_SURE)
     ends = pooled[np.minimum(beyond, len(pooled) - 1)]
     # Among equals the widest gap.
     at = np.lexsort((below / ends, growth))[0]
