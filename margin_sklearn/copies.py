@@ -3,9 +3,9 @@ r"""Copies among the samples, exact and near: several rows that are one observat
 Rows repeat where samples were drawn with replacement, oversampled, measured repeatedly or
 augmented. Whatever compares a sample with its neighbors is then misled, because its nearest
 neighbor is itself: its own label comes back. So copies are one here, told from the geometry
-alone: rows that are equal, then rows whose distance lies *below a gap*. Distances to nearest
-neighbors are spread over all lengths; where rows were copied with some jitter, there are those
-within the groups, those between them, and nothing in between.
+alone: rows that are equal, then rows whose distance lies *below a gap*. The number of
+neighbors grows steadily with the distance; where rows were copied with some jitter, there are
+those within the groups, those beyond, and next to none in between.
 """
 
 import numpy as np
