@@ -18,6 +18,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from datasets import load_dataset
 from joblib import Parallel, delayed
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
@@ -26,7 +27,6 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from margin_sklearn import MarginClassifier
-from margin_sklearn.datasets import load_dataset
 
 TUNED_ON = ("digits", "wine", "satimage", "magic", "spambase", "covtype")
 CONFIRMED_ON = ("breast_cancer", "iris", "optdigits", "letter", "shuttle", "adult")

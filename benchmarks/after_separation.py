@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from datasets import load_dataset
 from joblib import Parallel, delayed
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from margin_sklearn import MarginClassifier, margins
-from margin_sklearn.datasets import load_dataset
 
 RESULTS = Path(__file__).parent / "results"
 ORDINARY = (

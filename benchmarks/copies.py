@@ -4,7 +4,7 @@
 
 For each data set and number of rows: rows as they are, and with copies made of them. *growth*
 is how little the number of neighbors grows from some distance to 1.5 times that, at least
-(``margin_sklearn.copies.least_growth``): below .15 rows so near are taken for copies. *merged*
+(``margin_sklearn.neighborhoods.copies.least_growth``): below .15 rows so near are taken for copies. *merged*
 is the number of rows that were taken for copies, beside the number that were made. Three
 seeds; growth is their mean, minimum and maximum.
 """
@@ -14,14 +14,19 @@ import argparse
 import numpy as np
 import pandas as pd
 import torch
+from datasets import DATASETS, load_dataset
 from sklearn.preprocessing import StandardScaler
 
-from margin_sklearn.copies import N_NEIGHBORS, group_equal, least_growth
-from margin_sklearn.datasets import DATASETS, load_dataset
-from margin_sklearn.distinct_rows import N_PILOT, distinct_rows, evenly, median_distance
-from margin_sklearn.neighbors import nearest_neighbors
-from margin_sklearn.network import Network
-from margin_sklearn.prepared_rows import PreparedRows
+from margin_sklearn.adapters.network import Network
+from margin_sklearn.neighborhoods.copies import N_NEIGHBORS, group_equal, least_growth
+from margin_sklearn.neighborhoods.distinct_rows import (
+    N_PILOT,
+    distinct_rows,
+    evenly,
+    median_distance,
+)
+from margin_sklearn.neighborhoods.neighbors import nearest_neighbors
+from margin_sklearn.neighborhoods.prepared_rows import PreparedRows
 
 PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray)
 

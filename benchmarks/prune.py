@@ -19,6 +19,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import torch
+from datasets import load_dataset
 from prune_tables import each_task, noisy, summary, verdict
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
@@ -30,8 +31,7 @@ from margin_sklearn import (
     MarginSubsetSelector,
     NotSeparatedWarning,
 )
-from margin_sklearn.datasets import load_dataset
-from margin_sklearn.pruning import train_watched
+from margin_sklearn.subsets.pruning import train_watched
 
 RESULTS = Path(__file__).parent / "results"
 EPOCHS = 10
@@ -237,7 +237,7 @@ def go_on(separated, settings, seed, data):
         **{"continue_epochs": EPOCHS, "random_state": seed, **settings},
     )
     # The first part of fit is the same for every row.
-    with mock.patch("margin_sklearn.subset.train_watched", remembered):
+    with mock.patch("margin_sklearn.subsets.selector.train_watched", remembered):
         selector.fit(X, y)
     history = selector.history_[selector.history_["phase"] == "continuing"]
     seconds, suspects = history["seconds"], selector.suspects_

@@ -11,12 +11,12 @@ import argparse
 import time
 
 import numpy as np
+from datasets import load_dataset
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from margin_sklearn import MarginClassifier, ResubstitutionSplit, margin_auc_score
-from margin_sklearn.datasets import load_dataset
 
 GRID = {
     "marginclassifier__module__hidden_layer_sizes": [(32,), (128,), (64, 64)],

@@ -16,10 +16,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from margin_sklearn import MarginClassifier
-from margin_sklearn.network_margins import margins_around
-from margin_sklearn.networks import as_network
-from margin_sklearn.pseudopoints import pseudo_points
-from margin_sklearn.scales import distance
+from margin_sklearn.adapters.registry import as_network
+from margin_sklearn.neighborhoods.perturbed import pseudo_points
+from margin_sklearn.scales.registry import distance
+from margin_sklearn.scoring.evaluation import margins_around
 
 # %%
 # The points

@@ -2,16 +2,16 @@
 
 from importlib.util import find_spec as _find_spec
 
-from .classifier import MarginClassifier
+from .classifier.estimator import MarginClassifier
+from .displays.curve import MarginCurveDisplay
+from .displays.subset import SubsetDisplay
 from .exceptions import LocalityWarning, NotSeparatedWarning
-from .margins import margin_auc, margin_curve
-from .model_selection import ResubstitutionSplit
-from .modules import MLP, ConvNet
-from .overlap import subset_overlap
-from .plotting import MarginCurveDisplay
-from .scoring import make_margin_auc_scorer, margin_auc_score, margins
-from .subset import MarginSubsetSelector
-from .subset_plotting import SubsetDisplay
+from .model_selection.splits import ResubstitutionSplit
+from .nn.modules import MLP, ConvNet
+from .scoring.curve import margin_auc, margin_curve
+from .scoring.scorer import make_margin_auc_scorer, margin_auc_score, margins
+from .subsets.overlap import subset_overlap
+from .subsets.selector import MarginSubsetSelector
 
 __version__ = "0.1.0"
 
@@ -41,7 +41,7 @@ if _find_spec("imblearn"):
 
 def __getattr__(name):
     if name == "MarginSubsetSampler":
-        from .sampler import MarginSubsetSampler
+        from .subsets.sampler import MarginSubsetSampler
 
         return MarginSubsetSampler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,8 +38,8 @@ from margin_sklearn import (
     margins,
     subset_overlap,
 )
-from margin_sklearn import subset as subset_module
-from margin_sklearn.losses import ExponentialLoss, LogisticLoss
+from margin_sklearn.nn.losses import ExponentialLoss, LogisticLoss
+from margin_sklearn.subsets import selector as subset_module
 
 # Two classes, apart from one another; nothing changes them.
 X = np.random.default_rng(0).normal(size=(12, 3))

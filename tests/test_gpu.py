@@ -14,9 +14,9 @@ from margin_sklearn import (
     margin_auc_score,
     margins,
 )
-from margin_sklearn.batches import Batches, Samples
-from margin_sklearn.reproducibility import generator_state
-from margin_sklearn.scales import SCALES
+from margin_sklearn.data.batches import Batches, Samples
+from margin_sklearn.runtime import generator_state
+from margin_sklearn.scales.registry import SCALES
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])]
@@ -140,7 +140,7 @@ def test_a_pickle_of_any_device_predicts_on_the_cpu(device, digits):
 @on_every_device
 @pytest.mark.parametrize("resident", [True, False])
 def test_training_goes_on_with_few_samples(device, resident, digits, monkeypatch):
-    from margin_sklearn import batches
+    from margin_sklearn.data import batches
 
     X, y = digits
     if not resident:

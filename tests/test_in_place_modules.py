@@ -8,7 +8,7 @@ from sklearn.ensemble import VotingClassifier
 from torch import nn
 
 from margin_sklearn import MarginClassifier, MarginSubsetSelector, margin_auc_score, margins
-from margin_sklearn.scales import SCALES
+from margin_sklearn.scales.registry import SCALES
 
 SMALL = {"max_epochs": 3, "random_state": 0, "device": "cpu", "lr": 1e-2}
 
@@ -114,7 +114,7 @@ def test_training_sees_the_same_samples_in_every_epoch(data, when):
 
 
 def test_batches_that_are_not_shuffled_are_copies(data):
-    from margin_sklearn.batches import Batches, Samples
+    from margin_sklearn.data.batches import Batches, Samples
 
     X, y = data
     before = X.copy()

@@ -24,8 +24,8 @@ from margin_sklearn import (
     margin_auc_score,
     margins,
 )
-from margin_sklearn.networks import as_network
-from margin_sklearn.pseudopoints import distance_unit
+from margin_sklearn.adapters.registry import as_network
+from margin_sklearn.neighborhoods.perturbed import distance_unit
 
 KINDS = ("MarginClassifier", "skorch", "MLPClassifier", "LogisticRegression")
 SCORERS = {

@@ -15,10 +15,10 @@ from margin_sklearn import (
     margin_auc_score,
     margins,
 )
-from margin_sklearn.layers import linear_layers
-from margin_sklearn.network_margins import check_samples
-from margin_sklearn.networks import as_network
-from margin_sklearn.pseudopoints import pseudo_points
+from margin_sklearn.adapters.registry import as_network
+from margin_sklearn.neighborhoods.perturbed import pseudo_points
+from margin_sklearn.scales.chain import linear_layers
+from margin_sklearn.scoring.evaluation import check_samples
 
 __all__ = ["COPY_SCORES", "SCORES", "score_candidate"]
 

@@ -9,11 +9,10 @@ which is why its tasks are of kinds (images, heavy noise, unbalanced) that digit
 from dataclasses import dataclass, replace
 
 import numpy as np
+from datasets import load_dataset
 from sklearn.compose import make_column_transformer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-
-from margin_sklearn.datasets import load_dataset
 
 __all__ = ["COPY_TASKS", "TASKS", "Task"]
 

@@ -1,0 +1,81 @@
+"""A classifier at the end of a Pipeline: reached, seeded, and fitted in two parts."""
+
+from sklearn.pipeline import Pipeline
+
+from .estimator import MarginClassifier
+
+__all__ = ["final_classifier", "fit_transformers", "pass_on_random_state"]
+
+
+def final_classifier(estimator):
+    """The MarginClassifier that ``estimator`` is or ends in.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    classifier : MarginClassifier
+
+    Raises
+    ------
+    TypeError
+        If there is none, or if steps of a Pipeline change the samples.
+    """
+    if isinstance(estimator, MarginClassifier):
+        return estimator
+    if not isinstance(estimator, Pipeline):
+        raise TypeError(
+            "estimator must be a MarginClassifier or a Pipeline that ends in one, got "
+            f"{estimator!r}. With prefit=True, any fitted network that margins() takes can be "
+            "given, and fit only selects."
+        )
+    for name, step in estimator.steps[:-1]:
+        if hasattr(step, "fit_resample"):
+            raise TypeError(
+                f"The step {name!r} of the Pipeline changes the samples, so that those "
+                "selected could not be told: leave it out, or put it before the selector."
+            )
+    return final_classifier(estimator.steps[-1][1])
+
+
+def pass_on_random_state(estimator, random_state):
+    """Give ``random_state`` to each part of ``estimator`` whose own is None.
+
+    Parameters
+    ----------
+    estimator : MarginClassifier or Pipeline
+        It is changed.
+    random_state : int, RandomState instance or None
+    """
+    unseeded = {
+        name: random_state
+        for name, value in estimator.get_params().items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    estimator.set_params(**unseeded)
+
+
+def fit_transformers(estimator, X, y):
+    """Fit all steps but the last, as ``Pipeline.fit`` does; what the last one is to see.
+
+    Parameters
+    ----------
+    estimator : MarginClassifier or Pipeline
+        It is changed: its transformers are fitted.
+    X, y
+        As for ``estimator.fit``.
+
+    Returns
+    -------
+    inputs : array, DataFrame or sparse matrix
+        ``X`` itself where there is no transformer.
+    """
+    if not isinstance(estimator, Pipeline):
+        return X
+    if len(estimator.steps) > 1:
+        head = estimator[:-1]
+        X = head.fit_transform(X, y)
+        estimator.steps[:-1] = head.steps
+    return fit_transformers(estimator.steps[-1][1], X, y)

@@ -1,0 +1,160 @@
+"""The settings of MarginClassifier: what no fit can use is refused before any work."""
+
+import inspect
+import numbers
+import re
+
+import numpy as np
+import pandas as pd
+import torch
+from skorch.callbacks import Callback
+
+from ..checks import (
+    InvalidParameterError,
+    check_bool,
+    check_choice,
+    check_int,
+    check_random_state_parameter,
+    check_real,
+    check_verbose,
+    refuse,
+)
+
+__all__ = ["check_classes", "check_settings"]
+
+CRITERIA = ("cross_entropy", "exponential", "logistic")
+OPTIMIZERS = ("adamw", "adam", "sgd")
+
+
+def check_settings(estimator):
+    """Raise an InvalidParameterError for a setting of a MarginClassifier that no fit can use.
+
+    Of parts (``module__…``), what the part's own signature takes is for the part to say.
+    """
+    _check_module(estimator.module)
+    _check_part("criterion", estimator.criterion, CRITERIA, torch.nn.Module)
+    _check_part("optimizer", estimator.optimizer, OPTIMIZERS, torch.optim.Optimizer)
+    check_real("lr", estimator.lr, 0, closed="neither")
+    check_real("weight_decay", estimator.weight_decay, 0)
+    check_int("max_epochs", estimator.max_epochs, 1)
+    check_int("batch_size", estimator.batch_size, -1)
+    if estimator.batch_size == 0:
+        refuse("batch_size", "positive, or -1 for all samples", 0)
+    stop = estimator.stop_at_separation
+    if not isinstance(stop, bool | np.bool_) and not (
+        isinstance(stop, numbers.Real) and 0 < float(stop) <= 1
+    ):
+        refuse(
+            "stop_at_separation",
+            "True, False or the share of samples to be classified right, a float in (0, 1]",
+            stop,
+        )
+    check_choice("restore_best", estimator.restore_best, (None, "margin_auc"))
+    if estimator.restore_best is not None and stop:
+        raise ValueError(
+            f"stop_at_separation={stop} ends with the epoch that separates the samples, "
+            f"restore_best={estimator.restore_best!r} with another one: choose one of them."
+        )
+    _check_class_weight(estimator.class_weight)
+    check_bool("warm_start", estimator.warm_start)
+    _check_callbacks(estimator.callbacks)
+    _check_callback_parameters(estimator)
+    device = estimator.device
+    if not isinstance(device, str | torch.device):
+        refuse("device", "'auto' or the name of a torch device such as 'cpu'", device)
+    check_random_state_parameter("random_state", estimator.random_state)
+    check_verbose(estimator.verbose)
+
+
+def _check_class_weight(class_weight):
+    if not isinstance(class_weight, dict):
+        check_choice("class_weight", class_weight, (None, "balanced"))
+        return
+    for label, weight in class_weight.items():
+        check_real(f"class_weight[{label!r}]", weight, 0)
+
+
+def _check_module(module):
+    if not isinstance(module, torch.nn.Module):
+        try:
+            inspect.signature(module)
+        except (TypeError, ValueError):
+            # Not callable, or a builtin such as int.
+            refuse("module", "a torch.nn.Module class or a function that makes one", module)
+
+
+def _check_part(name, value, known, kind):
+    if isinstance(value, type):
+        if not issubclass(value, kind):
+            refuse(name, f"a class of {kind.__module__}.{kind.__qualname__}", value)
+    elif not callable(value) and not (isinstance(value, str) and value in known):
+        refuse(name, f"one of {', '.join(map(repr, known))} or a torch class", value)
+
+
+def _check_callbacks(callbacks):
+    if callbacks is not None and (
+        not isinstance(callbacks, list | tuple)
+        or not all(_is_callback(entry) for entry in callbacks)
+    ):
+        refuse(
+            "callbacks",
+            "None or a list of skorch callbacks or of (name, callback) tuples",
+            callbacks,
+        )
+
+
+def _is_callback(entry):
+    callback = _callback(entry)
+    return isinstance(callback, Callback) or (
+        isinstance(callback, type) and issubclass(callback, Callback)
+    )
+
+
+def _callback(entry):
+    named = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
+    return entry[1] if named else entry
+
+
+def _check_callback_parameters(estimator):
+    """Raise for ``callbacks__NAME__…`` without a callback of that name: skorch ignores it."""
+    names = []
+    for entry in estimator.callbacks or ():
+        callback = _callback(entry)
+        kind = callback if isinstance(callback, type) else type(callback)
+        names.append(entry[0] if callback is not entry else kind.__name__)
+    for parameter in vars(estimator):
+        prefix, _, rest = parameter.partition("__")
+        name = rest.partition("__")[0]
+        # skorch numbers those that have one name: EpochScoring_1, EpochScoring_2.
+        if (
+            prefix == "callbacks"
+            and rest
+            and not {name, re.sub(r"_\d+$", "", name)} & {*names}
+        ):
+            raise InvalidParameterError(
+                f"{parameter} is for a callback named {name!r}, but callbacks has "
+                f"{names or 'none'}: pass (name, callback) tuples to name them."
+            )
+
+
+def check_classes(classes):
+    """Raise an InvalidParameterError unless ``partial_fit`` can go by ``classes``.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,)
+        All labels there will be.
+    """
+    try:
+        labels = list(np.asarray(classes, dtype=object))
+        known = len(set(labels)) > 1 and not pd.isna(labels).any()
+    except (TypeError, ValueError):
+        # A single thing, or nested lists.
+        known = False
+    if not known:
+        refuse("classes", "a list of all labels there will be, two or more, no NaN", classes)
+    if len({isinstance(label, str) for label in labels}) > 1:
+        raise InvalidParameterError(
+            f"classes mix strings with labels of other types, got {classes!r}: make them all "
+            "of one type."
+        )

@@ -1,0 +1,308 @@
+"""Displays: pictures of margins, after scikit-learn's Display contract."""
+
+import numpy as np
+
+from ..checks import as_numbers, check_bool, refuse
+from ..data.validation import validate_y
+from ..scoring.curve import check_bounds, margin_auc, margin_curve, margins_from_logits
+from ..scoring.evaluation import MAX_SAMPLES
+from ..scoring.scorer import make_margin_auc_scorer
+
+__all__ = ["MarginCurveDisplay", "axes", "check_name", "need_matplotlib"]
+
+
+class MarginCurveDisplay:
+    """Margin curve: sorted scaled margins against the share of samples, area shaded.
+
+    Made by :meth:`from_estimator` or :meth:`from_predictions`; the constructor takes what
+    they computed. Pass ``ax`` to lay several networks over one another.
+
+    Parameters
+    ----------
+    fraction : ndarray of shape (n_steps,)
+        Share of samples with a margin of at most ``value``, as :func:`margin_curve` gives it.
+    value : ndarray of shape (n_steps,)
+        The distinct margins, increasing.
+    auc : float, default=None
+        Margin-AUC, for the legend.
+    floor, ceiling : float, default=None
+        The band the area is taken in, in units of ``value``.
+    scale : str, default=None
+        Name of the scale, for the axis.
+    name : str, default=None
+        Name of the network, for the legend.
+    of : str, default="samples"
+        What the margins are of, for the axis.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    line_ : matplotlib Line2D
+        The curve.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from margin_sklearn import MarginCurveDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> display = MarginCurveDisplay.from_estimator(model, X, y, floor=-1.0, ceiling=1.0)
+    >>> display.ax_.get_xlabel()
+    'Share of samples, by increasing margin'
+    """
+
+    def __init__(
+        self,
+        *,
+        fraction,
+        value,
+        auc=None,
+        floor=None,
+        ceiling=None,
+        scale=None,
+        name=None,
+        of="samples",
+    ):
+        self.fraction = fraction
+        self.value = value
+        self.auc = auc
+        self.floor = floor
+        self.ceiling = ceiling
+        self.scale = scale
+        self.name = name
+        self.of = of
+
+    def plot(self, ax=None, *, name=None, fill=True, **kwargs):
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes new axes.
+        name : str, default=None
+            Name in the legend instead of the display's.
+        fill : bool, default=True
+            Whether to shade the area and the misclassified part.
+        **kwargs : dict
+            Passed to ``ax.plot`` for the curve.
+
+        Returns
+        -------
+        display : MarginCurveDisplay
+        """
+        check_bool("fill", fill)
+        name = check_name(self.name if name is None else name)
+        ax = axes(ax)
+        # Margins of 0 are ties: not right.
+        wrong = np.searchsorted(self.value, 0.0, side="right")
+        share = self.fraction[wrong - 1] if wrong else 0.0
+        notes = [f"{100 * share:.{2 if share < 0.995 else 3}g} % wrong"]
+        if self.auc is not None:
+            notes.insert(0, f"AUC = {self.auc:.3g}")
+        label = ", ".join(notes) if name is None else f"{name} ({', '.join(notes)})"
+        # Infinite margins (no gradient) are drawn at the largest finite one.
+        finite = self.value[np.isfinite(self.value)]
+        low, high = (finite.min(), finite.max()) if len(finite) else (-1.0, 1.0)
+        value = np.clip(self.value, low, high)
+        edges = np.concatenate([[0.0], self.fraction])
+        heights = np.concatenate([value[:1], value])
+        (self.line_,) = ax.plot(
+            edges, heights, **{"drawstyle": "steps-pre", "label": label, **kwargs}
+        )
+        color = self.line_.get_color()
+        if fill:
+            base = 0.0 if self.floor is None else self.floor
+            clipped = np.clip(
+                heights,
+                -np.inf if self.floor is None else self.floor,
+                np.inf if self.ceiling is None else self.ceiling,
+            )
+            ax.fill_between(edges, base, clipped, step="pre", color=color, alpha=0.2, lw=0)
+        for bound, text in ((self.floor, "floor"), (self.ceiling, "ceiling")):
+            if bound is not None and not _has_line(ax, bound):
+                ax.axhline(bound, color="0.5", linestyle="--", linewidth=0.8)
+                ax.annotate(
+                    text, (0.01, bound), xycoords=("axes fraction", "data"), va="bottom",
+                    fontsize="small", color="0.4",
+                )  # fmt: skip
+        if share > 0:
+            if fill:
+                ax.axvspan(0, share, color=color, alpha=0.1, lw=0)
+            ax.plot([share], [0.0], marker="|", markersize=12, color=color)
+        if not _has_line(ax, 0.0):
+            ax.axhline(0.0, color="0.2", linewidth=0.8)
+        unit = {None: "logits", "distance": "distance to the boundary"}.get(
+            self.scale, f"{self.scale}-scaled"
+        )
+        ax.set(
+            xlabel=f"Share of {self.of}, by increasing margin",
+            ylabel=f"Margin ({unit})",
+            xlim=(0, 1),
+        )
+        ax.legend(loc="upper left")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        scale="distance",
+        at="samples",
+        floor=None,
+        ceiling=None,
+        max_samples=MAX_SAMPLES,
+        sample_weight=None,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the margin curve of a fitted network.
+
+        Parameters
+        ----------
+        estimator : estimator
+            As for :func:`margins`.
+        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+        y : array-like of shape (n_samples,)
+        scale, at, floor, ceiling, max_samples
+            As for :func:`make_margin_auc_scorer`: with its settings the AUC in the legend is
+            its score. The curve of ``margin_auc_score`` is that of ``at="neighborhood"``.
+        sample_weight : array-like of shape (n_samples,), default=None
+        name : str, default=None
+            Name in the legend; None takes the estimator's class.
+        ax : matplotlib Axes, default=None
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : MarginCurveDisplay
+        """
+        need_matplotlib()
+        scorer = make_margin_auc_scorer(
+            scale, at=at, floor=floor, ceiling=ceiling, max_samples=max_samples
+        )
+        values, weight, floor, ceiling = scorer.distribution(estimator, X, y, sample_weight)
+        return cls._from_margins(
+            values,
+            weight,
+            floor,
+            ceiling,
+            scale,
+            type(estimator).__name__ if name is None else name,
+            "samples" if at == "samples" else "points near samples",
+        ).plot(ax, **kwargs)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_score,
+        *,
+        floor=None,
+        ceiling=None,
+        sample_weight=None,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the curve of raw margins from a ``decision_function``.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Labels.
+        y_score : array-like of shape (n_samples, n_classes) or (n_samples,)
+            Logits, a column for each label in sorted order; for two classes a vector,
+            positive for the second label.
+        floor, ceiling : float, default=None
+            The band of the area, in units of logits.
+        sample_weight : array-like of shape (n_samples,), default=None
+        name : str, default=None
+        ax : matplotlib Axes, default=None
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : MarginCurveDisplay
+        """
+        need_matplotlib()
+        y_score = as_numbers("y_score", y_score)
+        if y_score.ndim not in (1, 2):
+            raise ValueError(
+                "y_score must have shape (n_samples, n_classes) or (n_samples,), got "
+                f"{y_score.shape}."
+            )
+        classes, index = np.unique(validate_y(None, y_true), return_inverse=True)
+        n_columns = 2 if y_score.ndim == 1 else max(2, y_score.shape[1])
+        if len(classes) != n_columns:
+            raise ValueError(
+                f"y_true holds {len(classes)} different labels, y_score is for {n_columns} "
+                "classes: every class must occur in y_true, so that columns have names."
+            )
+        values = margins_from_logits(y_score, index)
+        return cls._from_margins(values, sample_weight, floor, ceiling, None, name).plot(
+            ax, **kwargs
+        )
+
+    @classmethod
+    def _from_margins(cls, values, sample_weight, floor, ceiling, scale, name, of="samples"):
+        check_bounds(floor, ceiling)
+        fraction, value = margin_curve(values, sample_weight)
+        auc = margin_auc(values, sample_weight, floor=floor, ceiling=ceiling)
+        return cls(
+            fraction=fraction,
+            value=value,
+            auc=auc,
+            floor=floor,
+            ceiling=ceiling,
+            scale=scale,
+            name=name,
+            of=of,
+        )
+
+
+def need_matplotlib():
+    """Raise an ImportError that says how to get matplotlib, before anything is computed."""
+    try:
+        import matplotlib.pyplot  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"Displays need matplotlib, which cannot be imported ({error}): "
+            'pip install "margin-sklearn[plot]"'
+        ) from error
+
+
+def check_name(name):
+    """``name``, which must be a string or None."""
+    if name is not None and not isinstance(name, str):
+        refuse("name", "None or a string", name)
+    return name
+
+
+def axes(ax):
+    """``ax``, or new axes where it is None."""
+    need_matplotlib()
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        return plt.subplots()[1]
+    if not isinstance(ax, Axes):
+        refuse("ax", "None or matplotlib Axes", ax)
+    return ax
+
+
+def _has_line(ax, height):
+    """Whether a horizontal line already stands there, from a network drawn before."""
+    return any(
+        len(line.get_ydata()) == 2 and np.all(np.asarray(line.get_ydata()) == height)
+        for line in ax.lines
+    )

@@ -1,0 +1,138 @@
+"""How long the steps into the neighborhoods are: settled on classifiers of known error.
+
+After steps of length 0 a network that has memorised wrong labels is right everywhere; after
+too long ones no network is. Between them lies a length at which the accuracy *at the steps'
+ends* is the accuracy *on new samples*. For kernel ridge regression the latter can be had
+without a new sample: its leave-one-out residuals have a closed form. So the steps are
+shortened until kernel classifiers, from smooth to memorising ones, are as accurate at their
+ends as they are under leave-one-out, on the same samples and labels.
+"""
+
+import numpy as np
+from sklearn.metrics import pairwise_distances
+
+__all__ = ["calibrated_length", "leave_one_out"]
+
+# Kernel widths, in median distances between samples: exp(-g d² / median²).
+CONCENTRATIONS = (0.5, 2.0, 8.0)
+# From memorising (training accuracy of 1 on any labels) to smooth.
+RIDGES = (1e-4, 1e-2, 1.0)
+# Beyond 1 more than the whole residual would be exchanged.
+SHORTEST, LONGEST = 0.3, 1.0
+N_HALVINGS = 6
+# Held at a time (0.5 MB).
+MAX_DISTANCES = 2**16
+
+
+def calibrated_length(X, shares, steps):
+    r"""Factor on the steps at which kernel classifiers show their leave-one-out accuracy.
+
+    With ``f`` a kernel ridge classifier fitted on ``X`` and ``y``, sought is the factor
+    :math:`\kappa` in [0.3, 1] at which the mean over nine such classifiers (three kernel
+    widths, three ridges) of the accuracy at :math:`x_i + \kappa u_{ir}`, with the labels
+    :math:`y_i`, equals the mean of their leave-one-out accuracies. No row may be a copy of
+    another one: what is left out would still be there.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    shares : ndarray of shape (n_samples, n_classes)
+        Labels, as the share of each class among those given to a sample; accuracy is the
+        share that a prediction meets.
+    steps : ndarray of shape (n_samples, n_draws, n_features)
+
+    Returns
+    -------
+    length : float
+        1 if the accuracy at the ends of the whole steps is not below leave-one-out, 0.3 if it
+        is below even with steps so short.
+    """
+    X = X.astype(np.float64)
+    n, n_draws, _ = steps.shape
+    shares = shares[:, shares.any(axis=0)]
+    n_classes = shares.shape[1]
+    if n < 3 or n_classes < 2:
+        return LONGEST
+    between = pairwise_distances(X, metric="sqeuclidean")
+    median = np.median(between[np.triu_indices(n, 1)])
+    if median == 0:
+        median = between.mean()
+    targets = shares - shares.mean(axis=0)
+    everything = np.arange(n)
+    known, references = [], []
+    for concentration in CONCENTRATIONS:
+        kernel = np.exp(-concentration / median * between)
+        coefficients = []
+        for ridge in RIDGES:
+            outputs, coefficient = leave_one_out(kernel, targets, ridge)
+            known.append(shares[everything, outputs.argmax(axis=1)].mean())
+            coefficients.append(coefficient)
+        references.append((concentration, np.concatenate(coefficients, axis=1)))
+        del kernel  # as large as what is needed below
+    flat = steps.reshape(n * n_draws, -1).astype(np.float64)
+    # |x_i + κu - x_j|² = |x_i - x_j|² + 2κ u(x_i - x_j) + κ²|u|²
+    slope = -2 * flat @ X.T
+    slope += 2 * np.einsum("ij,ij->i", flat, np.repeat(X, n_draws, axis=0))[:, None]
+    curvature = np.einsum("ij,ij->i", flat, flat)[:, None]
+    labels = np.repeat(shares, n_draws, axis=0)
+
+    def excess(length):
+        """Mean accuracy at the ends of steps so long, less that of leave-one-out."""
+        n_right = 0.0
+        block = max(1, MAX_DISTANCES // (n_draws * n))
+        for first in range(0, n, block):
+            ends = slice(first * n_draws, (first + block) * n_draws)
+            distances = length * slope[ends] + length**2 * curvature[ends]
+            distances += np.repeat(between[first : first + block], n_draws, axis=0)
+            for concentration, coefficients in references:
+                outputs = np.exp(-concentration / median * distances) @ coefficients
+                outputs = outputs.reshape(len(distances), len(RIDGES), n_classes)
+                found = outputs.argmax(axis=2)
+                n_right += np.take_along_axis(labels[ends], found, axis=1).sum()
+        return n_right / (len(labels) * len(known)) - np.mean(known)
+
+    if excess(LONGEST) >= 0:
+        return LONGEST
+    short, long = SHORTEST, LONGEST
+    if excess(short) < 0:
+        return SHORTEST
+    for _ in range(N_HALVINGS):
+        middle = (short + long) / 2
+        if excess(middle) >= 0:
+            short = middle
+        else:
+            long = middle
+    return (short + long) / 2
+
+
+def leave_one_out(kernel, targets, ridge):
+    r"""Outputs of kernel ridge regression for each sample, fitted without it.
+
+    With :math:`A = (K + \lambda I)^{-1}` and :math:`\alpha = A Y` they are
+    :math:`y_i - \alpha_i / A_{ii}` (Rifkin and Lippert 2007, MIT-CSAIL-TR-2007-025, eq. 4).
+
+    Parameters
+    ----------
+    kernel : ndarray of shape (n_samples, n_samples)
+    targets : ndarray of shape (n_samples, n_outputs)
+    ridge : float
+
+    Returns
+    -------
+    outputs : ndarray of shape (n_samples, n_outputs)
+    coefficients : ndarray of shape (n_samples, n_outputs)
+        Those of the fit on all samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from margin_sklearn.neighborhoods.step_length import leave_one_out
+    >>> outputs, _ = leave_one_out(np.eye(2), np.array([[1.0], [-1.0]]), ridge=0.1)
+    >>> bool(np.allclose(outputs, 0.0))
+    True
+    """
+    regular = kernel.copy()
+    regular.flat[:: len(kernel) + 1] += ridge
+    inverse = np.linalg.inv(regular)
+    coefficients = inverse @ targets
+    return targets - coefficients / np.diag(inverse)[:, None], coefficients

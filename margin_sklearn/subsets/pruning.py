@@ -1,0 +1,360 @@
+"""Training on a few samples, chosen again and again, with an eye on all of them."""
+
+import copy
+import math
+import time
+
+import numpy as np
+import torch
+from skorch.callbacks import LRScheduler
+from torch import nn
+
+from ..data.batches import chunk_length
+from ..data.validation import validate_fit
+from ..training.callbacks import (
+    OwnCallback,
+    StopTraining,
+    logit_margins,
+    refuse_not_finite,
+    weights_may_have_changed,
+)
+
+__all__ = ["Pruning", "TrainingWatch", "train_pruned", "train_watched"]
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+# Epochs that may be undone before going on is given up.
+MAX_ROLLBACKS = 5
+
+
+class TrainingWatch(OwnCallback):
+    """What the selector wants to know of an ordinary training: its cost, the mean margins.
+
+    Called after ``margin_history``, before ``separation``.
+
+    Attributes
+    ----------
+    rows_ : list of dict
+        One an epoch.
+    aum_ : ndarray of shape (n_samples,)
+        Area under the margin (Pleiss et al. 2020): the margin of each sample, as the training
+        passes saw it, averaged over the first quarter of the epochs, at least five. Later on,
+        wrong labels are being learned by heart, and are right. Asked for by ``aum``.
+    margins_ : ndarray of shape (n_samples,) or None
+        Margins at the end, where separation was found out by looking at every sample.
+    """
+
+    margins_: np.ndarray | None
+
+    def __init__(self, margin_history=None, aum=False):
+        self.margin_history = margin_history
+        self.aum = aum
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        self.rows_ = []
+        # Sums up to each epoch from the first quarter on.
+        self.sums_ = {0: torch.zeros(len(X))}
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.start_ = time.perf_counter()
+
+    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+        if self.aum:
+            margins = self.margin_history.margins_.cpu()
+            epoch = len(self.rows_) + 1
+            total = self.sums_[epoch - 1].clone()
+            # Every sample once an epoch: nothing to add at one place twice.
+            total[dataset_train.order.cpu()] += margins
+            self.sums_[epoch] = total
+            for early in [early for early in self.sums_ if early < self._quarter(epoch)]:
+                del self.sums_[early]
+        row = net.history[-1]
+        self.rows_.append(
+            {
+                "phase": "separation",
+                "lr": net.optimizer_.param_groups[0]["lr"],
+                "n_samples": len(dataset_train),
+                "n_scored": 0,
+                "loss": row["train_loss"],
+                "accuracy": row["train_accuracy"],
+                "rolled_back": False,
+                "seconds": time.perf_counter() - self.start_,
+                "scoring_seconds": 0.0,
+            }
+        )
+
+    def on_train_end(self, net, **kwargs):
+        if self.aum:
+            epochs = self._quarter(len(self.rows_))
+            self.aum_ = self.sums_[epochs].numpy() / max(1, epochs)
+        self.sums_ = {}
+
+    @staticmethod
+    def _quarter(epochs):
+        return min(epochs, max(5, math.ceil(epochs / 4)))
+
+
+class Pruning(OwnCallback):
+    """Chooses what each epoch trains on, scores the rest now and then, undoes bad epochs.
+
+    After every ``reselect_every`` epochs part of the samples is scored: of ``score_share`` one
+    half are those nearest to the boundary when last seen, the other half come in turn. The
+    margins serve twice: the samples to train on are chosen from them, and if fewer samples
+    than at the start have positive ones, the epochs since the last look are undone and the
+    learning rate is halved. The last look is at all samples; what it finds broken is undone
+    too, back to weights with which all samples were looked at, if need be.
+
+    Parameters
+    ----------
+    choose : callable
+        ``choose(margins) -> indices`` of the samples to train on.
+    candidates : ndarray of bool of shape (n_samples,)
+        The samples whose separation is guarded.
+    margins : ndarray of shape (n_samples,) or None
+        Margins at the start, if they are known.
+    lr : float
+        Learning rate while this callback is there.
+    reselect_every : int
+    score_share : float
+    freeze_batch_norm : bool
+    rng : numpy.random.Generator
+        Orders the turns.
+
+    Attributes
+    ----------
+    margins_ : ndarray of shape (n_samples,)
+        Margins of the network as it ends.
+    rows_ : list of dict
+        One an epoch.
+    """
+
+    def __init__(
+        self,
+        choose,
+        candidates,
+        margins,
+        *,
+        lr,
+        reselect_every,
+        score_share,
+        freeze_batch_norm,
+        rng,
+    ):
+        self.choose = choose
+        self.candidates = candidates
+        self.margins = margins
+        self.lr = lr
+        self.reselect_every = reselect_every
+        self.score_share = score_share
+        self.freeze_batch_norm = freeze_batch_norm
+        self.rng = rng
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        self.start_ = time.perf_counter()
+        self.data_, self.rows_ = X, []
+        self.n_scored_, self.n_rollbacks_, self.scoring_seconds_ = 0, 0, 0.0
+        self.finished_ = False
+        self.turn_, self.turns_ = 0, self.rng.permutation(len(X))
+        if self.freeze_batch_norm:
+            net.frozen = tuple(
+                part for part in net.module_.modules() if isinstance(part, BATCH_NORMS)
+            )
+            net._set_training(False)
+        net.must_converge = False
+        self.lrs_ = [group["lr"] for group in net.optimizer_.param_groups]
+        self._set_lr(net, self.lr)
+        self.margins_ = np.empty(len(X))
+        if self.margins is None:
+            self._score(net, np.arange(len(X)))
+        else:
+            self.margins_[:] = self.margins
+        self.n_right_ = self._n_right()
+        self.good_ = self.verified_ = self._state(net)
+        self._select()
+
+    def on_epoch_begin(self, net, **kwargs):
+        if self.rows_:
+            self.start_ = time.perf_counter()
+
+    def on_epoch_end(self, net, **kwargs):
+        done = len(self.rows_) + 1
+        last = done == net.max_epochs
+        row = {
+            "phase": "continuing",
+            "lr": net.optimizer_.param_groups[0]["lr"],
+            "n_samples": len(self.data_.active),
+            "loss": net.history[-1]["train_loss"],
+        }
+        rolled_back = False
+        if last:
+            rolled_back = self._finish(net)
+        elif done % self.reselect_every == 0:
+            self._score(net, self._due())
+            rolled_back = self._roll_back(net)
+            if self.n_rollbacks_ > MAX_ROLLBACKS:
+                self._finish(net)
+            else:
+                self._select()
+        self.rows_.append(
+            {
+                **row,
+                "n_scored": self.n_scored_,
+                "accuracy": self._n_right() / max(1, np.count_nonzero(self.candidates)),
+                "rolled_back": rolled_back,
+                "seconds": time.perf_counter() - self.start_,
+                "scoring_seconds": self.scoring_seconds_,
+            }
+        )
+        self.n_scored_, self.scoring_seconds_ = 0, 0.0
+        if self.n_rollbacks_ > MAX_ROLLBACKS:
+            raise StopTraining
+
+    def on_train_end(self, net, **kwargs):
+        if not self.finished_:
+            # Broken off, by Ctrl-C or a callback.
+            self._finish(net)
+        for group, lr in zip(net.optimizer_.param_groups, self.lrs_, strict=True):
+            group["lr"] = lr
+        net.frozen, net.must_converge = (), True
+        net._set_training(False)
+        self.data_.active = None
+        # Weights are not to be pickled with the network.
+        del self.good_, self.verified_
+
+    def conclude(self, net, dataset):
+        """Margins of the network as it ends."""
+        if weights_may_have_changed(net):
+            self._score(net, np.arange(len(self.margins_)))
+        refuse_not_finite(net, np.isfinite(self.margins_).all())
+        # Nor are samples.
+        del self.data_
+        return self.margins_
+
+    # --- choosing -------------------------------------------------------------------
+
+    def _select(self):
+        self.data_.active = torch.from_numpy(self.choose(self.margins_))
+
+    def _due(self):
+        """The samples to score now: half those near the boundary, half by turns."""
+        n = len(self.margins_)
+        half = min(n, math.ceil(self.score_share * n / 2))
+        if self.score_share >= 1 or 2 * half >= n:
+            return np.arange(n)
+        near = np.argpartition(self.margins_, half - 1)[:half]
+        turn = self.turns_[np.arange(self.turn_, self.turn_ + half) % n]
+        self.turn_ += half
+        return np.union1d(near, turn)
+
+    def _score(self, net, rows):
+        start = time.perf_counter()
+        step = chunk_length(math.prod(self.data_.shape[1:]))
+        net._set_training(False)
+        with torch.no_grad():
+            for first in range(0, len(rows), step):
+                part = rows[first : first + step]
+                index = torch.from_numpy(part).to(self.data_.device)
+                logits = net.infer(self.data_.rows(index))
+                margins = logit_margins(logits, self.data_.y[index])
+                self.margins_[part] = margins.cpu().numpy()
+        self.n_scored_ += len(rows)
+        self.scoring_seconds_ += time.perf_counter() - start
+
+    # --- guarding -------------------------------------------------------------------
+
+    def _n_right(self):
+        return np.count_nonzero(self.margins_[self.candidates] > 0)
+
+    def _broken(self):
+        # Weights that are not finite give NaN, which is not right either.
+        return self._n_right() < self.n_right_ or np.isnan(self.margins_).any()
+
+    def _roll_back(self, net):
+        """Undo the epochs since the last look if they broke separation; else keep them."""
+        if not self._broken():
+            self.good_ = self._state(net)
+            return False
+        self.n_rollbacks_ += 1
+        wrong = self.candidates & (self.margins_ < 0)
+        found = self.margins_[wrong]
+        self._restore(net, self.good_)
+        # What broke is near the boundary, whatever was known of it: train on it, watch it.
+        self.margins_[wrong] = found
+        self._set_lr(net, net.optimizer_.param_groups[0]["lr"] / 2)
+        return True
+
+    def _finish(self, net):
+        """Look at all samples; go back as far as needed. Whether it was needed."""
+        self.finished_ = True
+        everything = np.arange(len(self.margins_))
+        self._score(net, everything)
+        if not self._broken():
+            return False
+        self._restore(net, self.good_)
+        self._score(net, everything)
+        if self._broken():
+            self._restore(net, self.verified_)
+        self.n_rollbacks_ += 1
+        return True
+
+    def _state(self, net):
+        return (
+            {name: value.clone() for name, value in net.module_.state_dict().items()},
+            copy.deepcopy(net.optimizer_.state_dict()),
+            self.margins_.copy(),
+        )
+
+    def _restore(self, net, state):
+        module, optimizer, margins = state
+        net.module_.load_state_dict(module)
+        net.optimizer_.load_state_dict(copy.deepcopy(optimizer))
+        self.margins_ = margins.copy()
+
+    def _set_lr(self, net, lr):
+        for group, old in zip(net.optimizer_.param_groups, self.lrs_, strict=True):
+            # Groups keep their proportions; a schedule may have come to 0.
+            group["lr"] = lr * old / self.lrs_[0] if self.lrs_[0] else lr
+
+
+def train_watched(classifier, X, y, sample_weight, aum=False):
+    """Fit a MarginClassifier with a TrainingWatch.
+
+    Returns
+    -------
+    rows : ndarray of int
+        Positions of the samples that take part (their weight is not 0).
+    watch : TrainingWatch
+    """
+    made = []
+
+    def arrange(callbacks):
+        own = classifier._own
+        made.append(TrainingWatch(own.margin_history, aum))
+        place = [callback for _, callback in callbacks].index(own.separation)
+        return [*callbacks[:place], ("watch", made[0]), *callbacks[place:]]
+
+    rows, margins = classifier._fit_all(X, y, sample_weight, arrange)
+    watch = made[0]
+    watch.margins_ = margins
+    return rows, watch
+
+
+def train_pruned(classifier, X, y, sample_weight, pruning, epochs):
+    """Go on training a fitted MarginClassifier on the samples that a Pruning chooses.
+
+    Its callbacks go on, too, but for those that set learning rates or look for separation.
+    """
+    own = classifier._own
+
+    def arrange(callbacks):
+        kept = [
+            (name, callback)
+            for name, callback in callbacks
+            if callback not in (own.margin_history, own.separation)
+            and not isinstance(callback, LRScheduler)
+        ]
+        return [("margin_history", own.margin_history), ("pruning", pruning), *kept]
+
+    X, y = validate_fit(classifier, X, y, reset=False)
+    classifier._fit(X, y, sample_weight, fresh=False, epochs=epochs, arrange=arrange)
+    separation = own.separation
+    separation.separated_ = bool(np.mean(pruning.margins_ > 0) >= separation.share - 1e-9)

@@ -1,0 +1,257 @@
+"""The skorch net inside MarginClassifier."""
+
+import inspect
+import math
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.exceptions import SkorchException
+
+from ..adapters.network import full_precision
+from ..nn.weighted_loss import combination
+from .callbacks import OwnCallback
+from .interrupts import interrupts_put_off
+from .portable_state import state_for_pickling, state_for_training
+from .schedules import continued_schedule
+
+__all__ = ["MarginNet"]
+
+
+class MarginNet(ClassifierMixin, NeuralNet):
+    """skorch's NeuralNet for batches of ``(x, (y, weight))`` and modules that give logits.
+
+    It differs from its parent where the parent costs time on small networks or waits for a
+    GPU in every step: losses are read once an epoch, modules switch between training and
+    evaluation mode only when the mode changes, and the history has rows for single batches
+    only where ``records_batches`` says that somebody's callbacks may want them. Callbacks see
+    batches as pairs of inputs and class indices, and a net that predicts class indices.
+    """
+
+    records_batches = False
+    # Parts of the module that stay in evaluation mode while it trains.
+    frozen: tuple = ()
+    # Whether a loss that is not finite is an error; callbacks may undo such epochs.
+    must_converge = True
+    # Makes one loss of weighted ones, while training with weights.
+    combine: Any = None
+    # Whether fused=True was our own choice, so that a sparse gradient may undo it.
+    may_unfuse = False
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        if self.records_batches:
+            super().on_batch_begin(net, batch=batch, training=training, **kwargs)
+
+    @property
+    def _default_callbacks(self):
+        return []
+
+    def _set_training(self, training=True):
+        if self.module_.training != training:
+            super()._set_training(training)
+            for part in self.frozen:
+                part.training = False
+
+    def predict(self, X):
+        """Index of the most likely class of each sample."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def get_loss(self, y_pred, y_true, *args, **kwargs):
+        """Loss of a batch; with weights as :mod:`margin_sklearn.nn.weighted_loss` says."""
+        target, weight = y_true
+        loss = self.criterion_(y_pred, target)
+        return loss if weight is None else self.combine(loss, target, weight)
+
+    @contextmanager
+    def weighting(self, n_classes):
+        """Have a loss for each sample for a while, to be weighted."""
+        criterion = self.criterion_
+        self.combine = combination(criterion, n_classes, torch.device(self.device))
+        reduction, criterion.reduction = criterion.reduction, "none"
+        try:
+            yield
+        finally:
+            criterion.reduction, self.combine = reduction, None
+
+    def initialize_optimizer(self, *args, **kwargs):
+        super().initialize_optimizer(*args, **kwargs)
+        closure = inspect.signature(self.optimizer_.step).parameters.get("closure")
+        # LBFGS cannot do without a closure; for the others it only costs time.
+        self._closure_needed = closure is not None and closure.default is closure.empty
+        return self
+
+    def train_step(self, batch, **fit_params):
+        """One optimizer step on a batch; skorch's way where the optimizer needs a closure."""
+        if self._closure_needed:
+            return super().train_step(batch, **fit_params)
+        self._zero_grad_optimizer()
+        step = self.train_step_single(batch, **fit_params)
+        if self.may_unfuse:
+            self._unfuse_sparse()
+        if self._listeners_of("on_grad_computed"):
+            self.notify(
+                "on_grad_computed",
+                named_parameters=list(self.get_all_learnable_params()),
+                batch=_shown(batch),
+                training=True,
+            )
+        self._step_optimizer(None)
+        return step
+
+    def train_step_single(self, batch, **fit_params):
+        """Forward and backward pass; the batch lies on the device already."""
+        self._set_training(True)
+        x, labels = batch
+        y_pred = full_precision(self.module_(x, **fit_params))
+        loss = self.get_loss(y_pred, labels, X=x, training=True)
+        loss.backward()
+        return {"loss": loss, "y_pred": y_pred}
+
+    def _unfuse_sparse(self):
+        """Give up fused steps, which no sparse gradient can take, after the first batch."""
+        self.may_unfuse = False
+        for group in self.optimizer_.param_groups:
+            gradients = [p.grad for p in group["params"] if p.grad is not None]
+            if any(gradient.is_sparse for gradient in gradients):
+                group["fused"] = False
+
+    def initialize_callbacks(self):
+        super().initialize_callbacks()
+        self._listeners = {}
+        return self
+
+    @contextmanager
+    def arranged_callbacks(self, arrange):
+        """Have ``arrange(callbacks)`` for a while; both are lists of (name, callback)."""
+        own: list = getattr(self, "callbacks_")  # noqa: B009 (mypy)
+        if arrange is not None:
+            self.callbacks_, self._listeners = arrange(own), {}
+        try:
+            yield
+        finally:
+            self.callbacks_, self._listeners = own, {}
+
+    def notify(self, method_name, **cb_kwargs):
+        """Tell the callbacks; those that inherit an empty method are not called."""
+        getattr(self, method_name)(self, **cb_kwargs)
+        listeners = self._listeners_of(method_name)
+        if method_name == "on_train_begin":
+            for callback in listeners:
+                with continued_schedule(callback, self.optimizer_):
+                    callback.on_train_begin(self, **cb_kwargs)
+        elif method_name == "on_train_end":
+            with self._interrupts_noted():
+                for callback in listeners:
+                    callback.on_train_end(self, **cb_kwargs)
+        else:
+            for callback in listeners:
+                getattr(callback, method_name)(self, **cb_kwargs)
+
+    @contextmanager
+    def _interrupts_noted(self):
+        """Finish the work after the last epoch, which leaves a network, unless hurried."""
+        finished = False
+        try:
+            with interrupts_put_off(most=1):
+                yield
+                finished = True
+        except KeyboardInterrupt:
+            if not finished:
+                raise
+            self.interrupted_ = True
+
+    def conclude(self, dataset):
+        """Let the package's callbacks have the last word; all margins, if they know them."""
+        margins = None
+        with self._interrupts_noted():
+            for _, callback in self.callbacks_:
+                if isinstance(callback, OwnCallback):
+                    found = callback.conclude(self, dataset)
+                    margins = margins if found is None else found
+        return margins
+
+    def _listeners_of(self, method_name):
+        if method_name not in self._listeners:
+            empty = getattr(Callback, method_name, None)
+            self._listeners[method_name] = [
+                callback
+                for _, callback in self.callbacks_
+                if getattr(type(callback), method_name) is not empty
+            ]
+        return self._listeners[method_name]
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """skorch's loop; remembers in ``interrupted_`` whether it was broken off."""
+        self.interrupted_ = False
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **fit_params)
+        except KeyboardInterrupt:
+            # Callbacks end training so between epochs; a user mostly within one.
+            self.interrupted_ = bool(self.history) and "train_loss" not in self.history[-1]
+            raise
+        except (KeyError, ValueError, SkorchException) as error:
+            self._explain_monitor(error)
+            raise
+
+    def _explain_monitor(self, error):
+        """Raise a better error if a callback watches a score that no epoch has."""
+        row = self.history[-1] if self.history else {}
+        for name, callback in self.callbacks_:
+            wanted = getattr(callback, "monitor", None)
+            if isinstance(wanted, str) and wanted not in row and wanted in str(error):
+                raise ValueError(
+                    f"The callback {name!r} monitors {wanted!r}, which is not in the history: "
+                    "no sample is held out, so there are no validation scores. Monitor "
+                    "'train_loss' ('train_loss_best' in Checkpoint), give scoring callbacks "
+                    "on_train=True, or choose the best epoch by restore_best='margin_auc'."
+                ) from error
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """One pass over the batches; records ``train_loss``, the mean over the samples."""
+        if iterator is None:
+            return
+        losses, sizes = [], []
+        for batch in iterator:
+            shown = _shown(batch)
+            self.notify("on_batch_begin", batch=shown, training=training)
+            step = step_fn(batch, **fit_params)
+            losses.append(step["loss"].detach())
+            sizes.append(len(batch[0]))
+            if self.records_batches:
+                self.history.record_batch(prefix + "_batch_size", sizes[-1])
+                # As a tensor: to read its value now would be to wait for a GPU.
+                self.history.record_batch(prefix + "_loss", losses[-1])
+            self.notify("on_batch_end", batch=shown, training=training, **step)
+        values = torch.stack(losses).tolist()
+        loss = float(np.average(values, weights=sizes))
+        if self.must_converge and not math.isfinite(loss):
+            raise ValueError(
+                f"The training loss became {loss} in epoch {len(self.history)}: training "
+                "diverged. Lower lr, or scale the input (StandardScaler)."
+            )
+        self.history.record(prefix + "_loss", loss)
+        self.history.record(prefix + "_batch_count", len(sizes))
+        if self.records_batches:
+            name = prefix + "_loss"
+            for row, value in zip(self.history[-1]["batches"], values, strict=True):
+                row[name] = value
+            earlier = [row[name] for row in self.history[:-1] if name in row]
+            self.history.record(name + "_best", loss < min(earlier, default=math.inf))
+
+    # --- pickling -------------------------------------------------------------------
+
+    def __getstate__(self):
+        return {**state_for_pickling(vars(self)), "_listeners": {}}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state_for_training(state, self._check_device))
+
+
+def _shown(batch):
+    """A batch as callbacks know it: inputs and targets, without the weights."""
+    x, (target, _) = batch
+    return x, target
