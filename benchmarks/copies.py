@@ -4,9 +4,9 @@
 
 For each data set and number of rows: rows as they are, and with copies made of them. *growth*
 is how little the number of neighbors grows from some distance to 1.5 times that, at least
-(``margin_sklearn.neighborhoods.copies.least_growth``): below .15 rows so near are taken for copies. *merged*
-is the number of rows that were taken for copies, beside the number that were made. Three
-seeds; growth is their mean, minimum and maximum.
+(``margin_sklearn.neighborhoods.least_growth``): below .15 rows so near are taken for copies.
+*merged* is the number of rows that were taken for copies, beside the number that were made.
+Three seeds; growth is their mean, minimum and maximum.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from margin_sklearn.adapters.network import Network
 from margin_sklearn.neighborhoods.copies import N_NEIGHBORS, group_equal, least_growth
-from margin_sklearn.neighborhoods.distinct_rows import (
+from margin_sklearn.neighborhoods.distinct import (
     N_PILOT,
     distinct_rows,
     evenly,

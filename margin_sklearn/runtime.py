@@ -1,15 +1,51 @@
-"""The state torch computes under: its random generators and its CPU threads."""
+"""What torch computes under: its device, its random generators and its CPU threads."""
 
 import threading
 from contextlib import contextmanager
 
 import torch
 
-__all__ = ["generator_state", "recording", "seeded", "torch_threads"]
+__all__ = ["generator_state", "recording", "resolve_device", "seeded", "torch_threads"]
 
 # torch's default generators belong to the whole process: fits in several threads
 # (joblib's threading backend) take turns, so that each keeps its own stream.
 _GENERATOR_LOCK = threading.RLock()
+
+
+def resolve_device(device):
+    """The torch device that ``"auto"`` stands for: cuda, then mps, then cpu.
+
+    Parameters
+    ----------
+    device : str or torch.device
+
+    Returns
+    -------
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the device is not there.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        mps = getattr(torch.backends, "mps", None)
+        return torch.device("mps" if mps is not None and mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device must be 'auto' or the name of a torch device such as 'cpu' or 'cuda:0', "
+            f"got {device!r}."
+        ) from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch sees no CUDA device. "
+            "device='auto' takes what is there."
+        )
+    return resolved
 
 
 @contextmanager

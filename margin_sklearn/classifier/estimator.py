@@ -11,9 +11,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..adapters.network import full_precision
-from ..data.batches import Samples, chunk_length, resolve_device, to_tensor
+from ..adapters.network import Network, full_precision
+from ..adapters.registry import as_network
+from ..data.batches import Samples
 from ..data.precision import largest_value, refuse_large, warn_of_rounding
+from ..data.rows import chunk_length, to_tensor
 from ..data.validation import (
     check_classes_again,
     check_weights,
@@ -23,7 +25,7 @@ from ..data.validation import (
 )
 from ..exceptions import NotSeparatedWarning
 from ..nn.modules import MLP
-from ..runtime import generator_state, recording, seeded, torch_threads
+from ..runtime import generator_state, recording, resolve_device, seeded, torch_threads
 from ..training.build import (
     BuiltNet,
     build_net,
@@ -558,6 +560,19 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                 "too large for it, or its weights were changed. Scale X as for fitting."
             )
         return logits
+
+
+@as_network.register(MarginClassifier)
+def _network_of(estimator):
+    check_is_fitted(estimator, "net_")
+    return Network(
+        estimator.net_.module_,
+        lambda rows: validate_predict(estimator, rows),
+        lambda y: validate_labels(y, estimator.classes_),
+        dtype=estimator._own.input_dtype,
+        device=torch.device(estimator.net_.device),
+        n_threads=estimator._own.n_threads,
+    )
 
 
 def _same(a, b):

@@ -2,6 +2,7 @@
 
 from sklearn.pipeline import Pipeline
 
+from ..adapters.unwrap import inside
 from .estimator import MarginClassifier
 
 __all__ = ["final_classifier", "fit_transformers", "pass_on_random_state"]
@@ -23,21 +24,22 @@ def final_classifier(estimator):
     TypeError
         If there is none, or if steps of a Pipeline change the samples.
     """
-    if isinstance(estimator, MarginClassifier):
-        return estimator
-    if not isinstance(estimator, Pipeline):
+    inner = estimator
+    while isinstance(inner, Pipeline):
+        for name, step in inner.steps[:-1]:
+            if hasattr(step, "fit_resample"):
+                raise TypeError(
+                    f"The step {name!r} of the Pipeline changes the samples, so that those "
+                    "selected could not be told: leave it out, or put it before the selector."
+                )
+        inner = inside(inner)
+    if not isinstance(inner, MarginClassifier):
         raise TypeError(
             "estimator must be a MarginClassifier or a Pipeline that ends in one, got "
-            f"{estimator!r}. With prefit=True, any fitted network that margins() takes can be "
+            f"{inner!r}. With prefit=True, any fitted network that margins() takes can be "
             "given, and fit only selects."
         )
-    for name, step in estimator.steps[:-1]:
-        if hasattr(step, "fit_resample"):
-            raise TypeError(
-                f"The step {name!r} of the Pipeline changes the samples, so that those "
-                "selected could not be told: leave it out, or put it before the selector."
-            )
-    return final_classifier(estimator.steps[-1][1])
+    return inner
 
 
 def pass_on_random_state(estimator, random_state):

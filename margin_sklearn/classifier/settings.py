@@ -19,11 +19,10 @@ from ..checks import (
     check_verbose,
     refuse,
 )
+from ..nn.losses import CRITERIA
+from ..training.build import OPTIMIZERS
 
 __all__ = ["check_classes", "check_settings"]
-
-CRITERIA = ("cross_entropy", "exponential", "logistic")
-OPTIMIZERS = ("adamw", "adam", "sgd")
 
 
 def check_settings(estimator):

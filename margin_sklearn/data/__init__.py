@@ -1,0 +1,1 @@
+"""What users pass in: rows, labels and weights, checked and cut into batches."""

@@ -4,7 +4,6 @@ import numbers
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -17,6 +16,7 @@ from .columns import (
     refuse_duplicate_names,
     refuse_several_inputs,
 )
+from .rows import to_numpy
 
 __all__ = [
     "check_classes_again",
@@ -50,7 +50,7 @@ def check_lengths(estimator, X, y):
     refuse_several_inputs(X, _length(y))
     check_rows("X", X)
     try:
-        check_consistent_length(_to_numpy(X), _to_numpy(y))
+        check_consistent_length(to_numpy(X), to_numpy(y))
     except ValueError as error:
         raise ValueError(
             f"{error}. X and y must hold the same samples. A step of scikit-learn's Pipeline "
@@ -68,7 +68,7 @@ def _length(y):
 
 def validate_y(estimator, y):
     """Labels as a 1-D array, checked."""
-    y = column_or_1d(_to_numpy(y), warn=True)
+    y = column_or_1d(to_numpy(y), warn=True)
     _refuse_missing(y, "y")
     if y.dtype == object and len({isinstance(label, str) for label in y}) > 1:
         raise ValueError(
@@ -93,7 +93,7 @@ def _validate_numbers(estimator, X, reset):
     """X as ndarray or CSR of numbers; a column that holds none is named."""
     refuse_duplicate_names(X)
     refuse_dates(X)
-    X = _to_numpy(X)
+    X = to_numpy(X)
     try:
         checked = validate_data(
             estimator,
@@ -191,7 +191,7 @@ def check_weights(sample_weight, class_weight, index, classes, relative=True):
     if sample_weight is not None:
         if isinstance(sample_weight, numbers.Number):
             sample_weight = np.full(len(index), sample_weight)
-        weight = as_numbers("sample_weight", _to_numpy(sample_weight))
+        weight = as_numbers("sample_weight", to_numpy(sample_weight))
         # For its message on NaN.
         check_array(weight, ensure_2d=False, input_name="sample_weight")
         if weight.shape != (len(index),):
@@ -245,15 +245,6 @@ def _class_weights(class_weight, index, classes):
             f"class_weight must be a dict, 'balanced' or None, got {class_weight!r}."
         )
     return weights
-
-
-def _to_numpy(values):
-    """Torch tensors as arrays (CPU, no gradient); anything else as it is."""
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        # NumPy has no bfloat16.
-        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-    return values
 
 
 def _check_shape(estimator, X):

@@ -1,9 +1,9 @@
 """SubsetDisplay: which samples a selection keeps, by their margins."""
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from ..adapters.unwrap import find_inside
 from ..checks import as_numbers
 from ..subsets.selector import MarginSubsetSelector
 from .curve import _has_line, axes, check_name, need_matplotlib
@@ -165,7 +165,14 @@ class SubsetDisplay:
             If it is not fitted.
         """
         need_matplotlib()
-        selector = _fitted_selector(selector)
+        selector = find_inside(
+            selector,
+            MarginSubsetSelector,
+            "SubsetDisplay.from_estimator takes a fitted MarginSubsetSelector, a Pipeline "
+            "that ends in one or a fitted search for either (other selections go to "
+            "SubsetDisplay.from_predictions(margins, support))",
+        )
+        check_is_fitted(selector, "support_")
         return cls.from_predictions(
             selector.margins_,
             selector.support_,
@@ -218,28 +225,6 @@ class SubsetDisplay:
         return cls(margins=margins, support=support, suspects=suspects, name=name).plot(
             ax, **kwargs
         )
-
-
-def _fitted_selector(estimator):
-    """The MarginSubsetSelector that ``estimator`` is, ends in or has found."""
-    inner = estimator
-    while not isinstance(inner, MarginSubsetSelector):
-        if hasattr(inner, "best_estimator_"):
-            inner = inner.best_estimator_
-        elif isinstance(inner, Pipeline):
-            inner = inner.steps[-1][1]
-        else:
-            unfitted_search = hasattr(inner, "refit") and hasattr(inner, "fit")
-            raise TypeError(
-                "SubsetDisplay shows what a fitted MarginSubsetSelector keeps, but found "
-                f"{type(inner).__name__}"
-                + (" that is not fitted with refit=True" if unfitted_search else "")
-                + ". Pass the selector, a Pipeline that ends in it or a fitted search for "
-                "either; other selections go to SubsetDisplay.from_predictions(margins, "
-                "support)."
-            )
-    check_is_fitted(inner, "support_")
-    return inner
 
 
 def _percent(share):

@@ -1,0 +1,5 @@
+"""Choosing among networks."""
+
+from .splits import ResubstitutionSplit
+
+__all__ = ["ResubstitutionSplit"]

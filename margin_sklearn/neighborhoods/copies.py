@@ -84,7 +84,7 @@ def copy_distance(distances, spread):
     Examples
     --------
     >>> import numpy as np
-    >>> from margin_sklearn.neighborhoods.copies import copy_distance
+    >>> from margin_sklearn.neighborhoods import copy_distance
     >>> apart = np.linspace(1, 4, 40 * 15).reshape(40, 15)
     >>> copy_distance(apart, spread=5.0)
     0.0

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.extmath import row_norms
 
-from ..data.batches import chunk_length
+from ..data.rows import chunk_length
 
 __all__ = ["nearest_neighbors", "row_distances"]
 

@@ -11,7 +11,7 @@ import scipy.sparse
 from sklearn.utils import check_random_state
 
 from ..exceptions import LocalityWarning
-from .distinct_rows import distinct_rows, evenly
+from .distinct import distinct_rows, evenly
 from .neighbors import nearest_neighbors
 from .prepared_rows import PreparedRows
 from .residual_steps import Neighborhood, local_neighborhood
@@ -53,7 +53,7 @@ class PseudoPoints:
     neighborhood : Neighborhood
         In units of the inputs.
     length : float
-        Factor on its steps, from :func:`~margin_sklearn.neighborhoods.step_length.calibrated_length`.
+        Factor on its steps, from :func:`~margin_sklearn.neighborhoods.calibrated_length`.
     anchor : ndarray of int of shape (n_cases,)
         Index of each case's anchor.
     label : ndarray of int of shape (n_cases,)
@@ -290,7 +290,7 @@ def label_trust(counts, neighbors, anchor, label):
 
     >>> import numpy as np
     >>> from scipy.sparse import csr_array
-    >>> from margin_sklearn.neighborhoods.perturbed import label_trust
+    >>> from margin_sklearn.neighborhoods import label_trust
     >>> counts = csr_array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1]])
     >>> neighbors = np.array([[1, 2], [3, 4]])
     >>> label_trust(counts, neighbors, np.array([0, 1]), np.array([0, 0])).round(2)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from ..data.batches import chunk_length, take_rows
+from ..data.rows import chunk_length, take_rows
 
 __all__ = ["PreparedRows"]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.batches import chunk_length
-from .distinct_rows import evenly, median_distance
+from ..data.rows import chunk_length
+from .distinct import evenly, median_distance
 from .neighbors import nearest_neighbors
 
 __all__ = ["Neighborhood", "local_neighborhood"]

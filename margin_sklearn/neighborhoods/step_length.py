@@ -126,7 +126,7 @@ def leave_one_out(kernel, targets, ridge):
     Examples
     --------
     >>> import numpy as np
-    >>> from margin_sklearn.neighborhoods.step_length import leave_one_out
+    >>> from margin_sklearn.neighborhoods import leave_one_out
     >>> outputs, _ = leave_one_out(np.eye(2), np.array([[1.0], [-1.0]]), ridge=0.1)
     >>> bool(np.allclose(outputs, 0.0))
     True

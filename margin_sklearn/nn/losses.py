@@ -5,7 +5,7 @@ from torch import nn
 
 from ..checks import check_choice
 
-__all__ = ["ExponentialLoss", "LogisticLoss"]
+__all__ = ["CRITERIA", "ExponentialLoss", "LogisticLoss"]
 
 
 class _PairwiseLoss(nn.Module):
@@ -43,7 +43,7 @@ class ExponentialLoss(_PairwiseLoss):
     Examples
     --------
     >>> import torch
-    >>> from margin_sklearn.nn.losses import ExponentialLoss
+    >>> from margin_sklearn.nn import ExponentialLoss
     >>> ExponentialLoss()(torch.tensor([[0.0, 0.0, 0.0]]), torch.tensor([1]))
     tensor(2.)
     """
@@ -65,7 +65,7 @@ class LogisticLoss(_PairwiseLoss):
     Examples
     --------
     >>> import torch
-    >>> from margin_sklearn.nn.losses import LogisticLoss
+    >>> from margin_sklearn.nn import LogisticLoss
     >>> LogisticLoss()(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
     tensor(0.6931)
     """
@@ -73,3 +73,11 @@ class LogisticLoss(_PairwiseLoss):
     @staticmethod
     def _penalty(difference):
         return nn.functional.softplus(difference)
+
+
+# What the parameter ``criterion`` may be called.
+CRITERIA = {
+    "cross_entropy": nn.CrossEntropyLoss,
+    "exponential": ExponentialLoss,
+    "logistic": LogisticLoss,
+}

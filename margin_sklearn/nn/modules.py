@@ -17,16 +17,15 @@ from ..checks import (
     check_real,
     refuse,
 )
+from .layer_kinds import ACTIVATIONS
 
 __all__ = ["MLP", "ConvNet"]
 
-_ACTIVATIONS = {
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-    "identity": nn.Identity,
-}
+_ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "identity")
+
+
+def _activation(name):
+    return nn.Identity() if name == "identity" else ACTIVATIONS[name]()
 
 
 def _widths(name, widths):
@@ -46,7 +45,7 @@ def _check_common(input_shape, n_classes, batch_norm, dropout, activation):
     check_int("n_classes", n_classes, 1)
     check_bool("batch_norm", batch_norm)
     check_real("dropout", dropout, 0, 1, closed="left")
-    check_choice("activation", activation, tuple(_ACTIVATIONS))
+    check_choice("activation", activation, _ACTIVATIONS)
     return _widths("input_shape", input_shape)
 
 
@@ -115,7 +114,7 @@ class MLP(nn.Sequential):
             layers.append(nn.Linear(before, after))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(after))
-            layers.append(_ACTIVATIONS[activation]())
+            layers.append(_activation(activation))
             if dropout:
                 layers.append(nn.Dropout(dropout))
         layers.append(nn.Linear(*widths[-2:]))
@@ -203,7 +202,7 @@ class ConvNet(nn.Module):
             layers.append(conv(depth, width, kernel_size, padding=kernel_size // 2))
             if batch_norm:
                 layers.append(norm(width))
-            layers.append(_ACTIVATIONS[activation]())
+            layers.append(_activation(activation))
             if pools:
                 layers.append(pool(2))
             depth = width

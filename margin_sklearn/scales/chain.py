@@ -10,16 +10,13 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
+from ..nn.layer_kinds import ACTIVATIONS, CONVOLUTIONS, POINTWISE_ACTIVATIONS, is_batch_norm
+
 __all__ = ["Layer", "convolution_like", "linear_layers", "norm_factor", "trace_chain"]
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 # What else a chain may hold: modules, and functions and tensor methods of one tensor by name.
 _MODULES = {
-    "activation": (
-        nn.CELU, nn.ELU, nn.GELU, nn.Hardtanh, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.ReLU6,
-        nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh,
-    ),
+    "activation": POINTWISE_ACTIVATIONS,
     "shape": (nn.Flatten, nn.Unflatten),
     "average": (
         nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d,
@@ -34,10 +31,8 @@ _MODULES = {
     ),
 }  # fmt: skip
 _FUNCTIONS = {
-    "activation": {
-        "relu", "relu_", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish",
-        "softplus", "tanh", "sigmoid", "hardtanh",
-    },
+    # As methods of a tensor, some end in an underscore; torch calls one log_sigmoid.
+    "activation": {*ACTIVATIONS, *(f"{name}_" for name in ACTIVATIONS), "log_sigmoid"},
     "shape": {
         "flatten", "unflatten", "reshape", "view", "contiguous", "squeeze", "unsqueeze",
     },
@@ -196,9 +191,9 @@ def _steps(graph):
 def _classify(graph, node):
     if node.op == "call_module":
         layer = graph.get_submodule(node.target)
-        if isinstance(layer, (nn.Linear, *_CONVOLUTIONS)):
+        if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
             return "linear", layer
-        if isinstance(layer, _BATCH_NORMS):
+        if is_batch_norm(layer):
             if layer.running_var is None:
                 raise _unsupported("a batch norm keeps no running statistics")
             return "norm", layer
@@ -246,6 +241,7 @@ def _fold(steps):
 
 
 def norm_factor(norm):
+    """What a batch norm multiplies each channel by in evaluation mode, in float64."""
     variance = norm.running_var.detach().to("cpu", torch.float64)
     factor = (variance + norm.eps).rsqrt()
     return (
@@ -271,7 +267,7 @@ def _per_input(pending, weight, source):
 
 def convolution_like(convolution, weight):
     """A convolution with that weight, and without bias, hooks and parametrizations."""
-    kind: Any = next(kind for kind in _CONVOLUTIONS if isinstance(convolution, kind))
+    kind: Any = next(kind for kind in CONVOLUTIONS if isinstance(convolution, kind))
     bare = kind(
         convolution.in_channels,
         convolution.out_channels,

@@ -1,21 +1,15 @@
 """The hidden layers of a network, as they are computed, and gradients by them."""
 
-import math
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..data.batches import chunk_length
+from ..adapters.network import logit_margins
+from ..nn.layer_kinds import ACTIVATION_LAYERS
 
 __all__ = ["check_number", "margin_gradients", "of_input", "of_layers", "total_variations"]
 
-_ACTIVATIONS = (
-    nn.CELU, nn.ELU, nn.GELU, nn.GLU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh,
-    nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.PReLU, nn.RReLU, nn.ReLU, nn.ReLU6, nn.SELU,
-    nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink,
-    nn.Threshold,
-)  # fmt: skip
 # What varies by less than so many roundings varies by rounding alone.
 _N_ROUNDINGS = 10
 
@@ -50,7 +44,7 @@ def of_layers(network, x):
         for part in network.module.modules()
         if not isinstance(part, torch.jit.ScriptModule)  # cannot be watched
     ]
-    modules = [part for part in parts if isinstance(part, _ACTIVATIONS)]
+    modules = [part for part in parts if isinstance(part, ACTIVATION_LAYERS)]
     by_activations = bool(modules)
     if not by_activations:
         modules = [part for part in parts if _has_matrix(part)]
@@ -120,8 +114,7 @@ def margin_gradients(network, x, y, run):
     recurrent = any(isinstance(part, nn.RNNBase) for part in network.module.modules())
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=not recurrent):
         logits, layers = run(network, x)
-        rivals = logits.detach().scatter(1, y[:, None], -math.inf).argmax(dim=1)
-        margin = (logits.gather(1, y[:, None]) - logits.gather(1, rivals[:, None])).squeeze(1)
+        margin = logit_margins(logits, y)
         gradients: Any = [None] * len(layers)
         if margin.requires_grad:
             gradients = torch.autograd.grad(margin.sum(), layers, allow_unused=True)
@@ -143,8 +136,13 @@ def total_variations(network, sample):
         Divided by n, not n - 1. 0 for a layer that is the same for all samples, and for one
         whose first axis is not that of the samples.
     """
+
+    def evaluated(x, chunk=None):
+        with torch.no_grad():
+            return of_layers(network, x)[1]
+
     with torch.no_grad():
-        alone, pair = (of_layers(network, sample[:n])[1] for n in (1, 2))
+        alone, pair = (evaluated(sample[:n]) for n in (1, 2))
         check_number(network, pair, alone)
         # One axis as long as the batch may be so by chance, not with one sample and with two.
         fits = [
@@ -154,9 +152,8 @@ def total_variations(network, sample):
         moments = [
             _Moments(layer) if fit else None for layer, fit in zip(alone, fits, strict=True)
         ]
-        step = chunk_length(sample[0].numel(), limit=2**18)
-        for start in range(0, len(sample), step):
-            _, layers = of_layers(network, sample[start : start + step])
+        width = sample[0].numel()
+        for _, layers in network.in_chunks(evaluated, sample.__getitem__, len(sample), width):
             check_number(network, layers, moments)
             for layer, moment in zip(layers, moments, strict=True):
                 if moment is not None:

@@ -15,7 +15,7 @@ def log_path_norm(module, example):
     r"""Logarithm of the path norm: half that of the sum over paths of the squared weights.
 
     With the squares of the weights for weights, no biases, activations left out, and ones for
-    inputs, this sum is that of the outputs. :func:`~margin_sklearn.scales.registry.path` says which
+    inputs, this sum is that of the outputs. :func:`~margin_sklearn.scales.path` says which
     paths count.
 
     Parameters

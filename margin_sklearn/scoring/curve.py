@@ -40,7 +40,7 @@ def margins_from_logits(logits, y):
 
     Examples
     --------
-    >>> from margin_sklearn.scoring.curve import margins_from_logits
+    >>> from margin_sklearn.scoring import margins_from_logits
     >>> margins_from_logits([[2.0, 0.5, -1.0], [0.0, 1.0, 3.0]], [0, 1])
     array([ 1.5, -2. ])
     >>> margins_from_logits([2.0, -0.5], [1, 1])

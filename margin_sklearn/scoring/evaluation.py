@@ -5,9 +5,9 @@ import torch
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from ..checks import check_rows
-from ..data.batches import chunk_length, take_rows
+from ..data.rows import chunk_length, take_rows
 from ..neighborhoods.perturbed import distance_unit, pseudo_points
-from ..scales.registry import SAMPLE_SIZES, check_scale
+from ..scales.registry import SAMPLE_SIZES, get_scale
 
 __all__ = [
     "DEFAULT",
@@ -61,7 +61,7 @@ def margin_distribution(
     floor, ceiling : float or None
         In the units of the margins.
     """
-    scaled = check_scale(scale)
+    scaled = get_scale(scale)
     if at == "neighborhood":
         with network.evaluating():
             _known_labels(network, X, index)

@@ -16,7 +16,7 @@ from ..checks import (
     check_int,
     check_random_state_parameter,
 )
-from ..scales.registry import check_scale
+from ..scales.registry import get_scale
 from .curve import check_bounds, margin_auc
 from .evaluation import (
     DEFAULT,
@@ -43,7 +43,7 @@ def margins(estimator, X, y, *, scale=None):
         Labels.
     scale : str or None, default=None
         What the margins are divided by: "distance", "frobenius", "path", "spectral" or
-        "total_variation" (:mod:`margin_sklearn.scales.registry`); None gives differences of logits.
+        "total_variation" (:mod:`margin_sklearn.scales`); None gives differences of logits.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def margins(estimator, X, y, *, scale=None):
     """
     network = as_network(estimator)
     X, index = check_samples(network, X, y)
-    return margins_at(network, X, index, check_scale(scale))
+    return margins_at(network, X, index, get_scale(scale))
 
 
 class MarginAUCScorer(BaseEstimator):
@@ -332,7 +332,7 @@ class MarginAUCScorer(BaseEstimator):
                 "noise_weight=True needs at='neighborhood': it weighs samples by the labels "
                 "of their neighbors."
             )
-        check_scale(self.scale)
+        get_scale(self.scale)
 
 
 def _clipped(values, floor, ceiling):
@@ -358,14 +358,14 @@ def make_margin_auc_scorer(
     ----------
     scale : {None, "distance", "frobenius", "path", "spectral", "total_variation"}, \
             default="distance"
-        What each margin is divided by; see :mod:`margin_sklearn.scales.registry`.
+        What each margin is divided by; see :mod:`margin_sklearn.scales`.
     at : {"samples", "neighborhood"}, default="samples"
         Where margins are taken: at the samples themselves, or at pseudo-points near them, with
         their labels. Of each sample and each of its neighbors, the residuals that their own
         neighbors leave unexplained are exchanged
-        (:func:`~margin_sklearn.neighborhoods.residual_steps.local_neighborhood`), as far as kernel classifiers
-        need to show their leave-one-out accuracy at the points
-        (:func:`~margin_sklearn.neighborhoods.step_length.calibrated_length`). Each sample has three to
+        (:func:`~margin_sklearn.neighborhoods.local_neighborhood`), as far as kernel
+        classifiers need to show their leave-one-out accuracy at the points
+        (:func:`~margin_sklearn.neighborhoods.calibrated_length`). Each sample has three to
         eight such points, two where there are 2,000 samples. Copies, exact and near, are one
         sample that weighs as many (:mod:`margin_sklearn.neighborhoods.copies`).
     floor, ceiling : float, default=None
@@ -379,7 +379,7 @@ def make_margin_auc_scorer(
         all. None scores all.
     noise_weight : bool, default=False
         Whether a sample weighs by the probability, judged by the labels of its neighbors, that
-        its label is not random (:func:`~margin_sklearn.neighborhoods.perturbed.label_trust`); with
+        its label is not random (:func:`~margin_sklearn.neighborhoods.label_trust`); with
         ``at="neighborhood"`` only.
     random_state : int or RandomState instance, default=0
         Chooses that part, where there are more samples; otherwise nothing is left to chance,

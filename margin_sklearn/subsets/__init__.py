@@ -1,0 +1,16 @@
+"""Which samples to keep once a network separates them, and training on these."""
+
+from .overlap import SubsetOverlap, subset_overlap
+from .report import class_report
+from .selector import MarginSubsetSelector
+from .strategies import class_quotas, n_to_select, select
+
+__all__ = [
+    "MarginSubsetSelector",
+    "SubsetOverlap",
+    "class_quotas",
+    "class_report",
+    "n_to_select",
+    "select",
+    "subset_overlap",
+]

@@ -9,13 +9,14 @@ import pandas as pd
 from sklearn.base import clone
 
 from ..adapters.registry import as_network
+from ..adapters.unwrap import innermost
 from ..checks import as_numbers
 from ..classifier.estimator import MarginClassifier
 from ..classifier.pipelines import final_classifier, fit_transformers, pass_on_random_state
 from ..classifier.settings import check_settings
-from ..data.batches import take_rows
+from ..data.rows import take_rows
 from ..exceptions import NotSeparatedWarning
-from ..scales.registry import check_scale
+from ..scales.registry import get_scale
 from ..scoring.evaluation import check_samples, margins_at
 from .pruning import Pruning, train_pruned, train_watched
 
@@ -143,10 +144,7 @@ def score_fitted(selector, X, y, sample_weight, choose, rng):
     share = np.mean(margins > 0)
     if share < selector.separation:
         _not_separated(selector, share, "the fit it had")
-    last = selector.estimator
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
-    epoch = getattr(last, "separation_epoch_", None)
+    epoch = getattr(innermost(selector.estimator), "separation_epoch_", None)
     everything = np.ones(len(rows), dtype=bool)
     return Trained(selector.estimator, margins, rows, everything, _table([]), epoch)
 
@@ -189,4 +187,4 @@ def _margins(estimator, X, y):
     """Margins in logits of a fitted estimator."""
     network = as_network(estimator)
     X, index = check_samples(network, X, y)
-    return margins_at(network, X, index, check_scale(None))
+    return margins_at(network, X, index, get_scale(None))

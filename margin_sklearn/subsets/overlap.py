@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ..adapters.unwrap import inside
 from ..checks import check_int
 from ..data.validation import validate_y
 
@@ -185,7 +186,7 @@ def _window(mean, variance):
 def _as_array(selection, name):
     selection = getattr(selection, "selector_", selection)
     if hasattr(selection, "fit"):
-        if hasattr(selection, "steps") or hasattr(selection, "best_estimator_"):
+        if inside(selection) is not None:
             raise TypeError(
                 f"{name} is a {type(selection).__name__}: pass the selector inside it, such "
                 "as pipeline[-1]."

@@ -7,21 +7,20 @@ import time
 import numpy as np
 import torch
 from skorch.callbacks import LRScheduler
-from torch import nn
 
-from ..data.batches import chunk_length
+from ..adapters.network import logit_margins
+from ..data.rows import chunk_length
 from ..data.validation import validate_fit
+from ..nn.layer_kinds import is_batch_norm
 from ..training.callbacks import (
     OwnCallback,
     StopTraining,
-    logit_margins,
     refuse_not_finite,
     weights_may_have_changed,
 )
 
 __all__ = ["Pruning", "TrainingWatch", "train_pruned", "train_watched"]
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 # Epochs that may be undone before going on is given up.
 MAX_ROLLBACKS = 5
 
@@ -155,9 +154,7 @@ class Pruning(OwnCallback):
         self.finished_ = False
         self.turn_, self.turns_ = 0, self.rng.permutation(len(X))
         if self.freeze_batch_norm:
-            net.frozen = tuple(
-                part for part in net.module_.modules() if isinstance(part, BATCH_NORMS)
-            )
+            net.frozen = tuple(part for part in net.module_.modules() if is_batch_norm(part))
             net._set_training(False)
         net.must_converge = False
         self.lrs_ = [group["lr"] for group in net.optimizer_.param_groups]

@@ -26,7 +26,7 @@ def class_report(margins, support, suspects, index, labels):
     Examples
     --------
     >>> import numpy as np
-    >>> from margin_sklearn.subsets.report import class_report
+    >>> from margin_sklearn.subsets import class_report
     >>> class_report(
     ...     np.array([1.0, 3.0, -2.0, 4.0]),
     ...     support=np.array([True, False, True, False]),

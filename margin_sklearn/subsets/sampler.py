@@ -7,7 +7,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from ..checks import check_rows
-from ..data.batches import take_rows
+from ..data.rows import take_rows
 from ..data.validation import check_lengths, validate_y
 from .selector import MarginSubsetSelector
 

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..adapters.registry import as_network
 from ..checks import (
     check_bool,
     check_choice,
@@ -24,7 +25,7 @@ from ..checks import (
     check_verbose,
 )
 from ..classifier.estimator import MarginClassifier
-from ..data.batches import take_rows
+from ..data.rows import take_rows
 from ..data.validation import check_lengths, validate_y
 from .continuing import score_fitted, train, weighted
 from .report import class_report
@@ -523,3 +524,10 @@ class MarginSubsetSelector(
     def _fitted(self):
         check_is_fitted(self, "support_")
         return self.estimator_
+
+
+@as_network.register(MarginSubsetSelector)
+def _network_of(selector):
+    # It leaves out samples, never features.
+    check_is_fitted(selector, "support_")
+    return as_network(selector.estimator_)

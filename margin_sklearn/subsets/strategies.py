@@ -194,7 +194,7 @@ def class_quotas(counts, n, min_per_class):
     Examples
     --------
     >>> import numpy as np
-    >>> from margin_sklearn.subsets.strategies import class_quotas
+    >>> from margin_sklearn.subsets import class_quotas
     >>> class_quotas(np.array([900, 90, 10]), 20, min_per_class=1)
     array([17,  2,  1])
     """
@@ -253,7 +253,7 @@ def select(margins, y, n, *, strategy, stratify, min_per_class, rng, candidates=
     Examples
     --------
     >>> import numpy as np
-    >>> from margin_sklearn.subsets.strategies import select
+    >>> from margin_sklearn.subsets import select
     >>> margins, y = np.array([3.0, 0.5, 1.0, 4.0, 0.1, 2.0]), np.array([0, 0, 0, 1, 0, 1])
     >>> settings = {"min_per_class": 1, "rng": np.random.default_rng(0)}
     >>> select(margins, y, 3, strategy="smallest", stratify=False, **settings)

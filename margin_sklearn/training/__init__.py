@@ -1,0 +1,1 @@
+"""One training of a network: from settings and data to weights."""

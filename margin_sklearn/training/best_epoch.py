@@ -4,7 +4,7 @@ import torch
 
 from ..adapters.network import Network
 from ..neighborhoods.perturbed import N_DRAWS, pseudo_points
-from ..scales.registry import check_scale
+from ..scales.registry import get_scale
 from ..scoring.curve import margin_auc
 from ..scoring.evaluation import DEFAULT, MAX_SAMPLES, margins_around
 from .callbacks import OwnCallback
@@ -40,7 +40,7 @@ class BestEpoch(OwnCallback):
         network = Network(net.module_, _same, _same, dtype=X.dtype, device=X.device)
         points = pseudo_points(network, inputs, index, MAX_SAMPLES).thinned(N_DRAWS)
         weight = None if X.weight is None else X.weight.cpu().numpy()
-        scale = check_scale(DEFAULT["scale"])
+        scale = get_scale(DEFAULT["scale"])
         self.scored_: tuple = (network, inputs, scale, points)
         self.weight_ = points.weights(weight)
         self.best_, self.score_ = None, -float("inf")

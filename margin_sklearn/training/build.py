@@ -11,14 +11,16 @@ from skorch.callbacks import EpochTimer, PrintLog
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..adapters.network import full_precision
-from ..data.batches import Batches, Samples, to_tensor
+from ..data.batches import Batches, Samples
 from ..data.precision import (
     float_dtype,
     refuse_large,
     rounded_whole_number,
     takes_whole_numbers,
 )
-from ..nn.losses import ExponentialLoss, LogisticLoss
+from ..data.rows import to_tensor
+from ..nn.layer_kinds import is_batch_norm
+from ..nn.losses import CRITERIA
 from .best_epoch import BestEpoch
 from .callbacks import MarginHistory, ProgressBar, Separation
 from .net import MarginNet
@@ -31,11 +33,6 @@ __all__ = [
     "separation_settings",
 ]
 
-CRITERIA = {
-    "cross_entropy": torch.nn.CrossEntropyLoss,
-    "exponential": ExponentialLoss,
-    "logistic": LogisticLoss,
-}
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -322,8 +319,7 @@ def try_criterion(criterion, n_classes, device):
 
 def refuse_batch_norm(module):
     """Raise a ValueError if a module that is to train on single samples has batch norm."""
-    norms = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
-    if any(isinstance(part, norms) for part in module.modules()):
+    if any(is_batch_norm(part) for part in module.modules()):
         raise ValueError(
             "Batch norm cannot train on one sample at a time (n_samples = 1 or batch_size=1): "
             "give more samples, raise batch_size, or set module__batch_norm=False."

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback
 
-from ..data.batches import chunk_length
+from ..adapters.network import logit_margins
+from ..data.rows import chunk_length
 
 __all__ = [
     "MarginHistory",
     "OwnCallback",
     "ProgressBar",
     "Separation",
-    "logit_margins",
     "refuse_not_finite",
     "weights_may_have_changed",
 ]
@@ -22,12 +22,6 @@ __all__ = [
 N_SUSPECTS = 32
 # Logits are kept up to this many numbers before their margins are taken (16 MB in float32).
 REDUCE_AT = 2**22
-
-
-def logit_margins(logits, y):
-    """Margins of logits (n, n_classes) as a tensor (n,): own logit minus the largest other."""
-    own = logits.gather(1, y[:, None])
-    return (own - logits.scatter(1, y[:, None], -math.inf).amax(dim=1, keepdim=True))[:, 0]
 
 
 class OwnCallback(Callback):

@@ -5,14 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from margin_sklearn.data.batches import (
-    Batches,
-    Samples,
-    chunk_length,
-    resolve_device,
-    take_rows,
-    to_tensor,
-)
+from margin_sklearn.data.batches import Batches, Samples
+from margin_sklearn.data.rows import chunk_length, take_rows, to_tensor
+from margin_sklearn.runtime import resolve_device
 
 
 @given(st.integers(2, 60), st.integers(1, 20), st.booleans())

@@ -24,7 +24,7 @@ from margin_sklearn.neighborhoods.copies import (
     group_near,
     least_growth,
 )
-from margin_sklearn.neighborhoods.distinct_rows import distinct_rows
+from margin_sklearn.neighborhoods.distinct import distinct_rows
 from margin_sklearn.neighborhoods.neighbors import nearest_neighbors
 from margin_sklearn.neighborhoods.prepared_rows import PreparedRows
 

@@ -26,7 +26,7 @@ from margin_sklearn.adapters.network import Network
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods import perturbed as pseudopoints
 from margin_sklearn.neighborhoods import prepared_rows
-from margin_sklearn.neighborhoods.distinct_rows import evenly
+from margin_sklearn.neighborhoods.distinct import evenly
 from margin_sklearn.neighborhoods.perturbed import (
     MOST_DRAWS,
     N_DRAWS,

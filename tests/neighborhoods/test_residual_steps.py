@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from margin_sklearn.neighborhoods import residual_steps as module
-from margin_sklearn.neighborhoods.distinct_rows import N_PILOT, evenly
+from margin_sklearn.neighborhoods.distinct import N_PILOT, evenly
 from margin_sklearn.neighborhoods.residual_steps import (
     N_NEIGHBORS,
     RIDGE,

@@ -14,7 +14,7 @@ from torch import nn
 from margin_sklearn import margins
 from margin_sklearn.adapters.network import Network
 from margin_sklearn.adapters.registry import as_network
-from margin_sklearn.scales.registry import SAMPLE_SIZES, SCALES, check_scale
+from margin_sklearn.scales.registry import SAMPLE_SIZES, SCALES, get_scale
 
 NAMES = list(SCALES)
 
@@ -283,7 +283,7 @@ def test_dead_layers_and_unknown_scales_raise(points):
             scaled(network, name, *points)
     for name in ("norm", 3, ["distance"]):
         with pytest.raises(ValueError, match="scale must be one of"):
-            check_scale(name)
+            get_scale(name)
 
 
 def test_a_network_without_a_gradient_at_its_input_has_no_distance():
@@ -464,7 +464,7 @@ def test_a_layer_that_varies_by_rounding_is_dead(points, dtype):
 def test_the_total_variation_does_not_depend_on_the_size_of_chunks(points, monkeypatch):
     network = relu_network()
     expected = scaled(network, "total_variation", *points)
-    monkeypatch.setattr("margin_sklearn.scales.hidden_layers.chunk_length", lambda *_, **__: 7)
+    monkeypatch.setattr("margin_sklearn.adapters.network.chunk_length", lambda *_, **__: 7)
     np.testing.assert_allclose(
         scaled(network, "total_variation", *points), expected, rtol=1e-12
     )

@@ -11,7 +11,7 @@ from margin_sklearn import margin_auc, margin_auc_score
 from margin_sklearn.adapters.network import Network
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
-from margin_sklearn.scales.registry import SCALES, check_scale
+from margin_sklearn.scales.registry import SCALES, get_scale
 from margin_sklearn.scoring.evaluation import (
     DEFAULT,
     MAX_SAMPLES,
@@ -21,7 +21,7 @@ from margin_sklearn.scoring.evaluation import (
     margins_at,
 )
 
-DISTANCE = check_scale("distance")
+DISTANCE = get_scale("distance")
 copies_are_told_of = pytest.mark.filterwarnings("ignore:.*are copies of others")
 
 
@@ -81,7 +81,7 @@ def test_each_label_of_a_sample_has_its_margins_at_the_same_points(iris, rng):
 @pytest.mark.parametrize("scale", list(SCALES))
 def test_margins_around_samples_are_margins_at_points_there(scale, fitted, digits):
     X, y = digits
-    network, scaled = as_network(fitted), check_scale(scale)
+    network, scaled = as_network(fitted), get_scale(scale)
     points = pseudo_points(network, X, y, 60)
     found = margins_around(network, X, scaled, points)
     # The scale is that of the samples, whatever the points are that margins are taken at.
@@ -113,7 +113,7 @@ def test_repetition_changes_no_margin_around_samples(scale, fitted, digits):
 @pytest.mark.parametrize("scale", [None, "distance", "total_variation"])
 def test_margins_do_not_depend_on_the_size_of_chunks(scale, fitted_conv, images, monkeypatch):
     X, y = images[0][:100], images[1][:100]
-    network, scaled = as_network(fitted_conv), check_scale(scale)
+    network, scaled = as_network(fitted_conv), get_scale(scale)
     points = pseudo_points(network, X, y, 50)
     at = margins_at(network, X, y, scaled)
     around = margins_around(network, X, scaled, points)

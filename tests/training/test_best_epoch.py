@@ -21,7 +21,7 @@ from margin_sklearn import (
 )
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import N_DRAWS, pseudo_points
-from margin_sklearn.scales.registry import check_scale
+from margin_sklearn.scales.registry import get_scale
 from margin_sklearn.scoring.evaluation import DEFAULT, MAX_SAMPLES, margins_around
 
 SMALL = {"module__hidden_layer_sizes": (16,), "random_state": 0, "device": "cpu"}
@@ -64,7 +64,7 @@ def score_of_an_epoch(estimator, X, y, sample_weight=None, max_samples=MAX_SAMPL
     network, index = as_network(estimator), np.searchsorted(estimator.classes_, y)
     X = network.transform(X)
     points = pseudo_points(network, X, index, max_samples).thinned(N_DRAWS)
-    margins = margins_around(network, X, check_scale(DEFAULT["scale"]), points)
+    margins = margins_around(network, X, get_scale(DEFAULT["scale"]), points)
     weight = np.repeat(points.weights(sample_weight), margins.shape[1])
     unit = points.neighborhood.distance
     floor, ceiling = DEFAULT["floor"] * unit, DEFAULT["ceiling"] * unit

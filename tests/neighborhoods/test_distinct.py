@@ -8,8 +8,8 @@ from scipy.spatial.distance import pdist
 from sklearn.datasets import load_digits, load_iris
 
 from margin_sklearn.adapters.network import Network
-from margin_sklearn.neighborhoods import distinct_rows as module
-from margin_sklearn.neighborhoods.distinct_rows import distinct_rows, evenly, median_distance
+from margin_sklearn.neighborhoods import distinct as module
+from margin_sklearn.neighborhoods.distinct import distinct_rows, evenly, median_distance
 from margin_sklearn.neighborhoods.prepared_rows import PreparedRows
 
 NETWORK = Network(torch.nn.Identity(), lambda rows: rows, np.asarray)

@@ -27,7 +27,7 @@ class DistinctRows:
     ----------
     rows : callable
         Index (slice or positions among the distinct rows) to rows, as
-        :class:`~margin_sklearn.neighborhoods.prepared_rows.PreparedRows` gives them.
+        :class:`~margin_sklearn.neighborhoods.PreparedRows` gives them.
     first : ndarray of int of shape (n_distinct,)
         Positions, among all samples, of those that stand for their groups.
     group : ndarray of int of shape (n_samples,)

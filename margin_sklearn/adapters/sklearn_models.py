@@ -1,0 +1,106 @@
+"""scikit-learn's linear classifiers and its MLPClassifier as networks."""
+
+import numpy as np
+import scipy.sparse
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import (
+    LogisticRegression,
+    LogisticRegressionCV,
+    Perceptron,
+    RidgeClassifier,
+    RidgeClassifierCV,
+    SGDClassifier,
+)
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import LinearSVC
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from ..data.validation import validate_labels
+from ..nn.layer_kinds import ACTIVATIONS
+from .network import Network
+from .registry import as_network
+
+__all__ = ["LINEAR_MODELS"]
+
+LINEAR_MODELS = (
+    LinearDiscriminantAnalysis,
+    LinearSVC,
+    LogisticRegression,
+    LogisticRegressionCV,
+    Perceptron,
+    RidgeClassifier,
+    RidgeClassifierCV,
+    SGDClassifier,
+)
+
+
+def _from_linear(estimator):
+    check_is_fitted(estimator)
+    return _from_sklearn(estimator, _linear_module(estimator))
+
+
+for _model in LINEAR_MODELS:
+    as_network.register(_model, _from_linear)
+
+
+@as_network.register(MLPClassifier)
+def _from_mlp(estimator):
+    check_is_fitted(estimator)
+    return _from_sklearn(estimator, _mlp_module(estimator))
+
+
+def _from_sklearn(estimator, module):
+    def prepare(rows):
+        return validate_data(
+            estimator, rows, reset=False, accept_sparse="csr", dtype=np.float64
+        )
+
+    return Network(
+        module,
+        prepare,
+        lambda y: validate_labels(y, estimator.classes_),
+        dtype=torch.float64,
+        n_threads=1,
+    )
+
+
+def _linear_module(estimator):
+    coef = estimator.coef_
+    # After sparsify().
+    coef = coef.toarray() if scipy.sparse.issparse(coef) else coef
+    coef = np.atleast_2d(np.asarray(coef, dtype=np.float64))
+    n_outputs = 1 if len(estimator.classes_) == 2 else len(estimator.classes_)
+    if coef.shape[0] != n_outputs:
+        raise TypeError(
+            f"This {type(estimator).__name__} has {coef.shape[0]} outputs for "
+            f"{len(estimator.classes_)} classes (a multi-label fit?); margins need one label "
+            "a sample."
+        )
+    return _linear(coef.T, np.broadcast_to(estimator.intercept_, n_outputs))
+
+
+def _mlp_module(estimator):
+    if estimator.out_activation_ == "logistic" and estimator.n_outputs_ > 1:
+        raise TypeError(
+            "This MLPClassifier was fitted on multi-label targets; margins need one label a "
+            "sample."
+        )
+    # scikit-learn's name of the sigmoid.
+    name = {"logistic": "sigmoid"}.get(estimator.activation, estimator.activation)
+    activation = nn.Identity if name == "identity" else ACTIVATIONS[name]
+    layers = []
+    for weight, bias in zip(estimator.coefs_, estimator.intercepts_, strict=True):
+        layers += [_linear(weight, bias), activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+def _linear(weight, bias):
+    """float64 layer from a weight of shape (n_inputs, n_outputs)."""
+    layer = nn.Linear(weight.shape[0], weight.shape[1], dtype=torch.float64)
+    with torch.no_grad():
+        # A copy: torch warns of arrays that may not be written to, as joblib maps them.
+        layer.weight.copy_(torch.from_numpy(np.array(weight.T)))
+        layer.bias.copy_(torch.from_numpy(np.array(bias, dtype=np.float64)))
+    return layer
