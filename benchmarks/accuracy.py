@@ -1,13 +1,13 @@
-"""Test accuracy of MarginClassifier() beside scikit-learn's MLPClassifier(), as they come.
+"""Test accuracy of MarginClassifier() and scikit-learn's MLPClassifier(), default settings.
 
     MARGIN_SKLEARN_DATA=... python benchmarks/accuracy.py [--jobs 2] [--csv FILE]
         [--datasets digits ...] [--set max_epochs=50 module__dropout=0.1 ...]
 
 Each data set is split at random, stratified: at most 3,000 samples for training, a fifth of
-the set (at most 10,000 samples) for testing; five splits, twenty of sets under 1,000 samples.
-Both classifiers stand behind the same StandardScaler and see the same splits, in one thread.
-The defaults of MarginClassifier were chosen on the data sets marked "tuned on", and on no
-others. ``--set`` tries other settings.
+the set (at most 10,000 samples) for testing; five splits, twenty for sets under 1,000 samples.
+Both classifiers follow the same StandardScaler and use the same splits, in one thread. The
+defaults of MarginClassifier were chosen only on the data sets marked "tuned on". ``--set``
+tries other settings.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def split(name, seed):
     X, y = load_dataset(name)
     n_test = min(10_000, len(y) // 5)
     n_train = min(3_000, len(y) - n_test)
-    # A class of one sample cannot be stratified.
+    # A class with one sample cannot be stratified.
     labels, counts = np.unique(y, return_counts=True)
     keep = np.isin(y, labels[counts > 1])
     return train_test_split(

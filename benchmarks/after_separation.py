@@ -1,13 +1,13 @@
-"""How much of a training comes after separation, and do margins then grow equal?
+"""What share of training comes after separation, and do margins then become equal?
 
     MARGIN_SKLEARN_DATA=... python benchmarks/after_separation.py [--seeds 0 1 2]
 
-First table: of an ordinary run (``MarginClassifier()`` behind a StandardScaler, at
-most 3,000 samples, 50 and 200 epochs) the share of epochs after the one that separates the
-training samples: what there is to save in all. Second table: the coefficient of variation
-(standard deviation over mean) of the training margins in the course of long training by SGD,
-with and without batch norm and weight decay. It does not change when all margins are scaled
-alike; where they become equal, it goes to 0.
+First table: in an ordinary run (``MarginClassifier()`` after a StandardScaler, at most 3,000
+samples, 50 and 200 epochs), the share of epochs after the one that separates the training
+samples, which is the most that can be saved. Second table: the coefficient of variation
+(standard deviation over mean) of the training margins during long training by SGD, with and
+without batch norm and weight decay. It does not change when all margins are scaled by one
+factor; it goes to 0 as they become equal.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the CSV files")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the CSV files")
     options = parser.parse_args()
     torch.set_num_threads(1)
     work = Parallel(n_jobs=options.jobs)

@@ -1,9 +1,9 @@
-"""Is the epoch with the best margin-AUC better than the last one, or than early stopping?
+"""Is the epoch with the best margin-AUC better than the last epoch or early stopping?
 
     MARGIN_SKLEARN_DATA=... python benchmarks/best_epoch.py [--seeds 0 1 2] [--csv FILE]
 
-For the longer-trained candidates of the tasks of ``rank.py`` (16 a task and seed), test
-accuracy of: the last epoch; ``restore_best="margin_auc"`` (same training, all samples); early
+Test accuracy for the longer-trained candidates of the tasks of ``rank.py`` (16 per task and
+seed), with: the last epoch; ``restore_best="margin_auc"`` (same training, all samples); early
 stopping on a 20 % hold-out (trained on the other 80 %, best accuracy on the hold-out).
 """
 

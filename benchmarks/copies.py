@@ -1,12 +1,12 @@
-"""Which copies among the samples are recognised, and are any seen where there are none?
+"""Which duplicates among the samples are recognised, and are there false positives?
 
     MARGIN_SKLEARN_DATA=... python benchmarks/copies.py [--rows 100 600]
 
-For each data set and number of rows: rows as they are, and with copies made of them. *growth*
-is how little the number of neighbors grows from some distance to 1.5 times that, at least
-(``margin_sklearn.neighborhoods.least_growth``): below .15 rows so near are taken for copies.
-*merged* is the number of rows that were taken for copies, beside the number that were made.
-Three seeds; growth is their mean, minimum and maximum.
+For each data set and number of rows: the rows as they are, and with duplicates added. *growth*
+is the least growth of the number of neighbors from some distance to 1.5 times that distance
+(``margin_sklearn.neighborhoods.least_growth``): below .15, rows within that distance are taken for
+duplicates. *merged* is the number of rows taken for duplicates, *copies* the number added.
+Three seeds; growth is given as mean, minimum and maximum.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def main():
     for name in DATASETS:
         X, _ = load_dataset(name)
         X = X.reshape(len(X), -1).astype(float)
-        # Means of neighboring columns: a search among 3,072 takes long, and shows no more.
+        # Average neighboring columns: 3,072 make the search slow and show nothing more.
         X = (
             X
             if X.shape[1] < 1000

@@ -63,7 +63,7 @@ def load_dataset(name):
 
     Examples
     --------
-    >>> from datasets import load_dataset
+    >>> from benchmarks.datasets import load_dataset
     >>> X, y = load_dataset("digits")
     >>> X.shape, len(set(y))
     ((1797, 64), 10)

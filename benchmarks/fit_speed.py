@@ -1,10 +1,10 @@
-"""How long MarginClassifier.fit takes, over a hand-written PyTorch loop of the same steps.
+"""Time of MarginClassifier.fit relative to a hand-written PyTorch loop with the same steps.
 
     python benchmarks/fit_speed.py [--device cuda] [--repeats 9] [--case a b c]
 
-All in one process with one CPU thread; each repeat runs the contestants one after the other
-and gives one ratio each, so a machine that slows down for a while does not decide. Printed:
-the median of the ratios, and the smallest and largest.
+Everything runs in one process with one CPU thread. Each repeat runs the contestants one after
+the other and gives one ratio each, so a temporary slowdown of the machine does not distort the
+result. Printed: the median, smallest and largest ratio.
 """
 
 import argparse
@@ -137,7 +137,7 @@ def main():
         for function in contestants.values():
             function(*arguments)
         for _ in range(options.repeats):
-            # The loop before and after: their mean is the yardstick of what lies between.
+            # Each contestant is compared with the mean of the loops before and after it.
             for name, function in contestants.items():
                 before = seconds(by_hand, *arguments)
                 own = seconds(function, *arguments)

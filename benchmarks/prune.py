@@ -1,11 +1,11 @@
-"""What is kept, and what is saved, by going on with 1 % of the samples after separation?
+"""What accuracy and cost result from continuing on 1 % of the samples after separation?
 
     MARGIN_SKLEARN_DATA=... python benchmarks/prune.py [--tasks NAME ...] [--seeds 0 1 ...]
     python benchmarks/prune.py --table      # only print the tables again
 
-A network is trained to separation once a task and seed; from there each row of the table goes
-on for ``EPOCHS`` epochs. Finished rows are kept in ``benchmarks/results/prune.csv``, so that a
-broken-off run goes on where it ended.
+A network is trained to separation once per task and seed; from there, each row of the table
+continues training for ``EPOCHS`` epochs. Finished rows are kept in
+``benchmarks/results/prune.csv``, so that an interrupted run resumes where it stopped.
 """
 
 import argparse
@@ -74,7 +74,7 @@ class Task:
         X, y = load_dataset(self.data)
         y = np.unique(y, return_inverse=True)[1]
         rng = np.random.default_rng(seed)
-        # The two sets of images have test sets of their own, at the end.
+        # The two image data sets have their own test sets, at the end.
         n_pool = {"fashion_mnist": 60_000, "cifar10_12k": 10_000}.get(self.data)
         order = rng.permutation(len(X) if n_pool is None else n_pool)
         train = order[: self.n]
@@ -133,7 +133,7 @@ TASKS = (
     ),
 )
 ALL = {"n_samples_to_select": 1.0, "freeze_batch_norm": False, "score_share": 0.01}
-# What differs from the selector's defaults; "steps" makes as many optimizer steps as "all".
+# Differences from the selector's defaults; "steps": as many optimizer steps as "all".
 ROWS = {
     "stop at separation": {"continue_epochs": 0},
     "all, lr": {**ALL, "continue_lr": "as before"},
@@ -236,13 +236,13 @@ def go_on(separated, settings, seed, data):
         MarginClassifier(),
         **{"continue_epochs": EPOCHS, "random_state": seed, **settings},
     )
-    # The first part of fit is the same for every row.
+    # Training to separation is the same for every row.
     with mock.patch("margin_sklearn.subsets.selector.train_watched", remembered):
         selector.fit(X, y)
     history = selector.history_[selector.history_["phase"] == "continuing"]
     seconds, suspects = history["seconds"], selector.suspects_
     if settings.get("n_samples_to_select") == 1.0:
-        # Going on with all needs no scores.
+        # Continuing on all samples needs no scores.
         seconds = seconds - history["scoring_seconds"]
     n_batches = np.ceil(history["n_samples"] / size)
     return {

@@ -1,4 +1,4 @@
-"""From one row a run of ``prune.py`` to the tables of the guide."""
+"""Make the tables of the guide from the results of ``prune.py``, one row per run."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ __all__ = ["each_task", "noisy", "summary", "verdict"]
 
 ALL = ("all, lr", "all, lr / 5")
 STOP = "stop at separation"
-# A gain of going on with all samples that is worth speaking of, in points.
+# Smallest gain from continuing on all samples that is worth reporting, in points.
 GAIN = 0.1
 
 

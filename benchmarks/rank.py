@@ -4,17 +4,17 @@
 
 26 tasks (data sets, clean and noisy labels, unbalanced classes, coded categories; MLPs and
 ConvNets), 96 candidates each, three seeds (split, labels, candidates and training). With
-``--copies``: 24 tasks whose training rows are repeated, exactly or nearly (48 candidates),
-each network scored on all rows and on one row of each group of copies.
+``--copies``: 24 tasks whose training rows have exact or near duplicates (48 candidates), each
+network scored on all rows and on one row per group of duplicates.
 
 Stages: ``fit`` trains every candidate on all samples and keeps the networks in ``--cache``;
 ``validate`` trains it on the folds of cross-validation (most of the time: some hours on two
-cores); ``score`` computes every score of the kept networks into a CSV, so that another score
-can be tried in minutes; ``table`` prints, and draws, what the documentation shows. Each can be
-interrupted: what was finished is not done again. ``--quick`` takes four of the tasks and one
-seed: ten minutes. ``--validation CSV`` takes the cross-validated accuracies of an earlier run
-for what is not validated, and counts k - 1 fits on all samples as the time of k-fold
-cross-validation.
+cores); ``score`` writes all scores of the kept networks to a CSV, so that another score can be
+tried in minutes; ``table`` prints the tables and draws the figure of the documentation. Each
+stage can be interrupted: finished work is not repeated. ``--quick`` runs four of the tasks
+with one seed: ten minutes. ``--validation CSV`` uses the cross-validated accuracies of an
+earlier run for tasks that were not validated, and counts the time of k-fold cross-validation
+as k - 1 fits on all samples.
 """
 
 import argparse
@@ -115,8 +115,8 @@ def validated(scored, folder, earlier):
             f"then for {(moved > 1e-5).sum()} of {len(both)}, by {moved.max():.3f} at most"
         )
         rows = found[["candidate", *names]].copy()
-        # Seconds of another run are no measure beside those of this one: k fits on k - 1 parts
-        # of k are k - 1 fits on all.
+        # Times of another run are not comparable with this one's. k fits on k - 1 of k parts
+        # count as k - 1 fits on all samples.
         cost = found["candidate"].map(scored.set_index("candidate")["seconds_fit"])
         for k in (3, 5):
             if f"seconds_cv{k}" in rows:
@@ -144,7 +144,7 @@ def table(options):
             print(f"\n{name} ({tasks} tasks, {seeds} seeds)\n")
             shown = summary(part)
             print(shown.round(3).to_string())
-            # Beside the results, for the documentation to show.
+            # Written next to the results, for the documentation.
             short = name.lower().replace(",", "").replace(" ", "_")
             file = options.results.with_name(f"{options.results.stem}_{short}.csv")
             for_docs(shown).to_csv(file, index=False)
@@ -194,12 +194,12 @@ def main():
     parser.add_argument("--cache", type=Path, default=Path(__file__).parent / "cache")
     parser.add_argument("--results", type=Path, default=None)
     parser.add_argument("--validation", type=Path, default=None)
-    parser.add_argument("--scores", nargs="+", choices=list(SCORES), help="these only")
+    parser.add_argument("--scores", nargs="+", choices=list(SCORES), help="only these scores")
     parser.add_argument(
         "--again",
         nargs="*",
         choices=[*SCORES, *COPY_SCORES],
-        help="these scores anew, or all",
+        help="recompute these scores, or all",
     )
     options = parser.parse_args()
     if unknown := set(options.stages) - set(STAGES):

@@ -1,11 +1,11 @@
-"""Memory that scoring takes above the data, 1,000,000 x 100.
+"""Memory needed for scoring, in addition to the data, 1,000,000 x 100.
 
     python benchmarks/scoring_memory.py [--rows 1000000]
 
 A network is fitted on the first 10,000 rows, alone and in a Pipeline. Then all rows are
-scored, and the peak memory (resident set) while scoring is compared with the memory before:
-the first time, with the search for neighbors, and once more, as for the next candidate. The
-Pipeline is compared with its ``predict``: both transform all rows at once. Linux only.
+scored, and the peak memory (resident set) during scoring is compared with the memory before:
+once with the search for neighbors, and once more, as for the next candidate. The Pipeline is
+compared with its ``predict``, which also transforms all rows at once. Linux only.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    # Ten directions with some noise around them: data with near and far.
+    # Ten directions plus some noise: data with locality.
     X = rng.standard_normal((options.rows, 10)) @ rng.standard_normal((10, 100))
     X += 0.1 * rng.standard_normal(X.shape, dtype=np.float32)
     y = (X[:, :3].sum(axis=1) > 0).astype(int)

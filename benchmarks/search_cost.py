@@ -2,8 +2,8 @@
 
     MARGIN_SKLEARN_DATA=... python benchmarks/search_cost.py [--datasets ...] [--repeats 3]
 
-The 96 candidates of ``rank.py`` in GridSearchCV, one process, one thread, everything counted:
-fits, neighborhoods, scoring, refit of the best one.
+The 96 candidates of ``rank.py`` in GridSearchCV, one process, one thread. The time includes
+everything: fits, neighborhoods, scoring, and the refit of the best candidate.
 """
 
 import argparse
@@ -30,7 +30,7 @@ TASKS = {
 def search(task, n_candidates, scoring, cv):
     """CPU seconds of one search, and what it chose."""
     X, y, X_test, y_test = task.load(0)
-    # One list of one-candidate grids: the candidates are no product.
+    # A list of one-candidate grids: the candidates do not form a product.
     grid = [
         {"network": [estimator(task, settings, 0)[-1]]}
         for settings in candidates(task.kind, 0)[:n_candidates]
@@ -54,7 +54,7 @@ def main():
         for name in options.datasets:
             ratios = []
             for repeat in range(options.repeats):
-                # Another seed: nothing is left in memory from the last repeat.
+                # A new seed, so that nothing cached in the last repeat is reused.
                 scorer = clone(margin_auc_score).set_params(random_state=repeat)
                 auc, chosen = search(
                     TASKS[name], options.candidates, scorer, ResubstitutionSplit()

@@ -1,10 +1,10 @@
-"""Does a search give the same scores in one process and in two?
+"""Does a search give the same scores in one process and in two processes?
 
     MARGIN_SKLEARN_DATA=... python benchmarks/search_jobs.py [--dataset satimage] [--jobs 2]
 
 24 candidates (width, depth, learning rate, weight decay, dropout) in a Pipeline, chosen by
-margin-AUC under ResubstitutionSplit: every score of ``n_jobs=2`` must equal that of
-``n_jobs=1`` to the last bit. Exits with an error where one does not.
+margin-AUC under ResubstitutionSplit: every score with ``n_jobs=2`` must be bit-identical to
+that with ``n_jobs=1``. Exits with an error otherwise.
 """
 
 import argparse

@@ -2,13 +2,13 @@
 Choosing a network without a validation set
 ===========================================
 
-48 networks of different width, depth, dropout, learning rate and training time, on 600 of the
-handwritten digits, one label in ten wrong. Which of them is best on new digits? Three answers,
-each set against the accuracy on 1,197 digits that no network has seen:
+We train 48 networks of different width, depth, dropout, learning rate and training time on 600
+handwritten digits, one label in ten wrong. Which of them is best on new digits? We compare
+three scores with the accuracy on 1,197 digits that no network has seen:
 
-* the accuracy on the training samples: one fit a network;
-* :func:`~margin_sklearn.margin_auc_score` on the training samples: one fit a network;
-* the accuracy in 5-fold cross-validation: five fits a network.
+* accuracy on the training samples: one fit per network;
+* :func:`~margin_sklearn.margin_auc_score` on the training samples: one fit per network;
+* accuracy in 5-fold cross-validation: five fits per network.
 """
 
 import matplotlib.pyplot as plt
@@ -40,8 +40,8 @@ grid = {
 # Two searches
 # ------------
 #
-# The first scores each network on its own training samples: by the margin-AUC and, which one
-# should not do, by the accuracy. Nothing is held out. The second is what one is used to.
+# The first scores each network on its own training samples: by margin-AUC and, as a bad
+# example, by accuracy. Nothing is held out. The second is ordinary cross-validation.
 
 once = GridSearchCV(
     model,
@@ -54,15 +54,15 @@ once = GridSearchCV(
 folds = GridSearchCV(model, grid, cv=5, n_jobs=2).fit(X, y)
 
 # %%
-# The judge
-# ---------
+# Test accuracy
+# -------------
 #
-# The accuracy on the test samples, which neither search has seen. For the comparison only,
+# Accuracy on the test samples, which neither search has seen. For the comparison only,
 # every candidate is fitted once more.
 
 
 class Fixed:
-    """A splitter with the one split that is given to it."""
+    """A splitter with one fixed split: the test samples come first."""
 
     def split(self, X, y=None, groups=None):
         yield np.arange(len(y_test), len(X)), np.arange(len(y_test))
@@ -79,9 +79,10 @@ test = judge.cv_results_["mean_test_score"]
 # One picture
 # -----------
 #
-# Each point is a network. Kendall's τ says how often two networks are put in the right order:
-# 1 is always, 0 is as good as a coin. The *regret* is what the choice costs: the test accuracy
-# of the best network less that of the chosen one (the star), in points.
+# Each point is a network. Kendall's τ measures how often two networks are ranked in the
+# correct order: 1 means always, 0 is no better than a coin toss. *Regret* is the cost of the
+# choice: the test accuracy of the best network minus that of the chosen one (the star), in
+# points.
 
 scores = {
     "training accuracy": (once.cv_results_["mean_test_accuracy"], 1),
@@ -105,10 +106,9 @@ axes[0].legend(loc="lower right")
 plt.show()
 
 # %%
-# A network that learns wrong labels by heart gets a high training accuracy for it. The points
-# near its samples, at which the margin-AUC looks, give it away: there it is wrong where its
-# neighbors are right.
+# A network that memorises wrong labels is rewarded with a high training accuracy. The
+# pseudo-points near its samples, at which margin-AUC evaluates it, reveal this: there it
+# misclassifies points next to correctly classified samples.
 #
-# One data set shows how it is done, not that it works.
-# :ref:`The guide <choosing>` has the numbers from many data sets, and says where
-# cross-validation is the better choice.
+# One data set shows how to use the score, not that it works. :ref:`The guide <choosing>` has
+# results on many data sets, and says when cross-validation is the better choice.

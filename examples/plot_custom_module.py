@@ -3,13 +3,13 @@ Your own torch module on images
 ===============================
 
 Any ``torch.nn.Module`` that turns a batch of inputs into logits can be the network of a
-:class:`~margin_sklearn.MarginClassifier`. It need not know of this package. Here are two of
-them, on images of handwritten digits, beside the package's own
+:class:`~margin_sklearn.MarginClassifier`. It need not know about this package. Here are two
+such modules, on images of handwritten digits, compared with the package's own
 :class:`~margin_sklearn.ConvNet`.
 """
 
 # %%
-# Images go in as they are: no flattening, no axis for channels. A network is free to add one.
+# Images are passed as they are: no flattening, no channel axis. A module may add one.
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -25,12 +25,11 @@ X_train, X_test, y_train, y_test = train_test_split(
 print(X_train.shape)
 
 # %%
-# A module of fixed sizes
-# -----------------------
+# A module of fixed size
+# ----------------------
 #
-# A residual network, written as one would for images of this size and ten classes. It ends in
-# logits, without a softmax. In the block, the input is added to what two convolutions make of
-# it.
+# A residual network, written for images of this size and ten classes. It returns logits,
+# without a softmax. Each block adds its input to the output of two convolutions.
 
 import torch
 from torch import nn
@@ -71,8 +70,8 @@ class ResidualNet(nn.Module):
 # A module sized from the data
 # ----------------------------
 #
-# A constructor whose signature names ``input_shape`` and ``n_classes`` is given both when the
-# network is fitted. This one reads an image row by row, from top to bottom.
+# A constructor with parameters ``input_shape`` and ``n_classes`` receives both when the
+# estimator is fitted. This module reads an image row by row, from top to bottom.
 
 
 class RowReader(nn.Module):
@@ -109,10 +108,10 @@ for name, classifier in classifiers.items():
 # Margins of any network
 # ----------------------
 #
-# To compare networks, their margins must be brought to one scale. A product of the norms of
-# the layers is one for networks that are a chain of layers. It says nothing of a residual
-# block, where the signal takes two ways, and nothing of a recurrent network, so neither is
-# given a number:
+# To compare networks, their margins must be on a common scale. The product of the layers'
+# norms is such a scale for networks that are a chain of layers. It is not defined for a
+# residual block, where the signal takes two paths, or for a recurrent network, so neither gets
+# a score:
 
 from margin_sklearn import make_margin_auc_scorer, margin_auc_score
 
@@ -125,17 +124,17 @@ for name, classifier in classifiers.items():
         print(f"{name}: {type(error).__name__}: {error}\n")
 
 # %%
-# The distance to the decision boundary asks for no more than a gradient, so every network has
-# it. ``margin_auc_score`` rests on it.
+# The distance to the decision boundary needs only a gradient, so it works for every network.
+# ``margin_auc_score`` is based on it.
 
 for name, classifier in classifiers.items():
     print(f"{name:12s} margin-AUC {margin_auc_score(classifier, X_train, y_train):.3f}")
 
 # %%
-# The curves show what lies behind these areas. Distances are in units of grey: black and white
-# are 1 apart. Two of the networks are right on every training sample, so training accuracy
-# cannot tell them apart; how far the samples lie from where a network would change its mind
-# can. The curve of ``RowReader`` begins below zero, with the samples that it gets wrong.
+# The curves show the margins behind these areas. Distances are in grey levels: black and white
+# are 1 apart. Two of the networks correctly classify every training sample, so training
+# accuracy cannot tell them apart; the distances of the samples to the decision boundary can.
+# The curve of ``RowReader`` begins below zero, with the samples that it misclassifies.
 
 import matplotlib.pyplot as plt
 
@@ -157,7 +156,7 @@ ax.set_title("Margins of the training samples, three networks")
 plt.show()
 
 # %%
-# The samples a network is least sure of, of those it was trained on:
+# The training samples that a network is least sure of:
 
 from margin_sklearn import margins
 

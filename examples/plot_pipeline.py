@@ -2,26 +2,25 @@
 Choosing a network for a table of customers
 ===========================================
 
-A table with strings and numbers, labels that are strings, and a
-:class:`~sklearn.pipeline.Pipeline`: a network takes its place in it as any other classifier
-does. Here one is chosen among several, first by cross-validation, then by the margin-AUC on
-the training set, which takes a single fit a candidate.
+A table with strings and numbers, string labels, and a :class:`~sklearn.pipeline.Pipeline`: a
+network is used in it like any other classifier. Here one is chosen among several, first by
+cross-validation, then by margin-AUC on the training set, with a single fit per candidate.
 """
 
 # %%
 # A table of customers
 # --------------------
 #
-# The customers of a telephone company are made up, and so is the rule they follow, so that we
-# know what there is to learn. A customer
+# The customers of a telephone company are simulated, with a known rule, so that we know what
+# there is to learn. A customer
 #
-# * *leaves* if the calls to the helpdesk are too many for somebody on this contract: the
-#   longer the contract and the time as a customer, the more are put up with;
-# * otherwise *upgrades* if the data used exceed what the tariff allows for, which somebody who
-#   pays by invoice does not;
+# * *leaves* after too many calls to the helpdesk; the longer the contract and the time as a
+#   customer, the more calls are tolerated;
+# * otherwise *upgrades* if the data used exceed what the tariff includes, unless the customer
+#   pays by invoice;
 # * otherwise *stays*.
 #
-# Two in a hundred do as they like.
+# Two in a hundred decide at random.
 
 import numpy as np
 import pandas as pd
@@ -60,9 +59,9 @@ y.value_counts()
 # The pipeline
 # ------------
 #
-# Strings become indicator columns and numbers are standardised: a network learns best from
-# inputs of similar size, and a distance between customers, which the margin-AUC below is
-# measured by, means something only then. The network sizes itself by what arrives.
+# Strings are one-hot encoded and numbers are standardised: a network learns best from inputs
+# on similar scales, and only then are distances between customers, which margin-AUC below
+# uses, meaningful. The network adapts to the number of columns it receives.
 
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.model_selection import cross_val_score, train_test_split
@@ -93,8 +92,8 @@ model.fit(X_train, y_train)
 print(model.predict(X_test)[:5])
 
 # %%
-# Cross-validation works as always; ``margin_auc_score`` is a scorer as others are. Here it is
-# computed on the samples each network has *not* seen.
+# Cross-validation works as usual; ``margin_auc_score`` is a scorer like any other. Here it is
+# computed on samples that each network has *not* seen.
 
 accuracy = cross_val_score(model, X_train, y_train, cv=5)
 margin_auc = cross_val_score(model, X_train, y_train, cv=5, scoring=margin_auc_score)
@@ -102,12 +101,11 @@ print(f"accuracy    {accuracy.mean():.3f} ± {accuracy.std():.3f}")
 print(f"margin-AUC  {margin_auc.mean():.3f} ± {margin_auc.std():.3f}")
 
 # %%
-# One fit a candidate
-# -------------------
+# One fit per candidate
+# ---------------------
 #
-# What the score is for is the training set. With
-# :class:`~margin_sklearn.ResubstitutionSplit` the search fits every candidate once, on all
-# samples, and scores it on the same ones.
+# The score is meant for the training set. With :class:`~margin_sklearn.ResubstitutionSplit`
+# the search fits every candidate once, on all samples, and scores it on the same samples.
 
 from sklearn.model_selection import GridSearchCV
 
@@ -126,8 +124,8 @@ search.fit(X_train, y_train)
 print(search.best_params_)
 
 # %%
-# How good a choice is it? Here, and only here, the test samples are looked at for every
-# candidate: to see whether the score puts them in the right order.
+# How good is this choice? Here, and only here, every candidate is evaluated on the test
+# samples, to see whether the score ranks the candidates correctly.
 
 from sklearn.base import clone
 
@@ -143,20 +141,19 @@ pd.DataFrame(
 ).sort_values("margin-AUC", ascending=False).round(3)
 
 # %%
-# The score follows the test accuracy from the networks that learn too little to those that
-# learn enough. Between the best ones it prefers the one with the larger margins on the
-# training samples, which need not be the one that is right more often on new ones. It looks
-# at the labels of the training set only, so those who do as they like raise the score of a
-# network that learns them by heart. Where many labels are wrong, choose by cross-validation.
+# The score follows the test accuracy from the networks that underfit to those that learn
+# enough. Among the best it prefers the network with the larger margins on the training
+# samples, which need not be the more accurate one on new samples. It uses only the labels of
+# the training set, so customers who decide at random raise the score of a network that
+# memorises them. If many labels are wrong, choose by cross-validation.
 
 # %%
 # Two margin curves
 # -----------------
 #
-# The score is an area, and this is the curve it lies under: the training samples from left to
-# right by their margin, here the distance to the decision boundary. Below zero lie those that
-# the network gets wrong. With the floor and the ceiling of ``margin_auc_score``, the area in
-# the legend is the score itself.
+# The score is the area under this curve: the training samples sorted by their margin, here the
+# distance to the decision boundary. Misclassified samples lie below zero. With the floor and
+# the ceiling of ``margin_auc_score``, the area in the legend is the score itself.
 
 import matplotlib.pyplot as plt
 

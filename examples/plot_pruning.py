@@ -1,11 +1,11 @@
 """
-Going on with few samples
-=========================
+Continuing with few samples
+===========================
 
-A network learns the handwritten digits until it is right on all training samples. Then most of
-them have little more to teach it, and :class:`~margin_sklearn.MarginSubsetSelector` goes on
-with 2 % of them. What that changes on new digits, what it costs, and what happens when some
-labels are wrong.
+A network is trained on handwritten digits until it correctly classifies all training samples.
+Most of them then have little more to teach it, and
+:class:`~margin_sklearn.MarginSubsetSelector` continues training on 2 % of them. This example
+shows the effect on new digits, the cost, and what happens when some labels are wrong.
 """
 
 import matplotlib.pyplot as plt
@@ -27,7 +27,7 @@ noisy = np.where(wrong, (y + rng.integers(1, 10, len(y))) % 10, y)
 
 
 def fit(labels, **settings):
-    """A fitted Pipeline: the selector goes around the network, last."""
+    """A fitted Pipeline: the last step is the selector around the network."""
     network = MarginClassifier(
         module__dropout=0.0, max_epochs=300, device="cpu", random_state=0
     )
@@ -42,7 +42,7 @@ def fit(labels, **settings):
 # -------------------------
 #
 # ``continue_epochs=0`` stops when the training samples are separated, and
-# ``n_samples_to_select=1.0`` goes on with all of them.
+# ``n_samples_to_select=1.0`` continues on all of them.
 
 rows = {
     "stop": {"continue_epochs": 0},
@@ -54,7 +54,7 @@ rows = {
 
 
 def table(labels):
-    """The fitted Pipelines by name, and what they cost and reach."""
+    """The fitted Pipelines by name, and a table of their cost and accuracy."""
     models = {name: fit(labels, **settings) for name, settings in rows.items()}
     found = {}
     for name, model in models.items():
@@ -75,21 +75,21 @@ print(found.to_string())
 
 # %%
 # Ten epochs on all samples change little, and so do ten epochs on 2 % of them, for a fiftieth
-# of the gradients. One data set and one seed say nothing about which of the rows is best; the
-# user guide has eight tasks and five seeds (:ref:`pruning`).
+# of the gradients. One data set and one seed do not show which row is best; the user guide has
+# eight tasks and five seeds (:ref:`pruning`).
 #
 # Wrong labels
 # ------------
 #
-# Now the same with one training label in ten wrong. The network learns these by heart, too.
+# Now the same with one training label in ten wrong. The network memorises these, too.
 
 models, found = table(noisy)
 print(f"separated after epoch {models['stop'][-1].separation_epoch_}")
 print(found.to_string())
 
 # %%
-# Which samples are kept? On the left the smallest margins, on the right with the noise guard,
-# which leaves out what the network held for another class early in training (crosses).
+# Which samples are kept? Left: the smallest margins. Right: with the noise guard, which leaves
+# out samples that the network assigned to another class early in training (crosses).
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
 plain, guarded = models["2 % smallest margins"], models["2 % smallest, noise guard"]
@@ -105,7 +105,7 @@ print(f"{wrong[suspects].mean():.0%} of the suspects are wrong, ", end="")
 print(f"{suspects[wrong].mean():.0%} of the wrong labels are suspected")
 
 # %%
-# The suspects can be looked at: the first of them, with the label that they were given.
+# The first suspects, with their given labels:
 
 figure, axes = plt.subplots(2, 9, figsize=(9, 2.6), layout="constrained")
 for ax, sample in zip(axes.flat, np.flatnonzero(suspects), strict=False):

@@ -1,16 +1,18 @@
 """
-Where margin-AUC looks at a network
-===================================
+Where margin-AUC evaluates a network
+====================================
 
-A network that has learned its training samples by heart, wrong labels included, is right on
-all of them. So :func:`~margin_sklearn.margin_auc_score` does not look at the samples but at
-points near them. This example shows which points, and why they are as far off as they are.
+A network that has memorised its training samples, including wrong labels, classifies all of
+them correctly. So :func:`~margin_sklearn.margin_auc_score` does not evaluate it at the
+samples, but at perturbed samples (pseudo-points) near them. This example shows these points,
+and how their distance from the samples is chosen.
 """
 
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+from margin_sklearn.scoring.scorer.evaluation import margins_around
 from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -19,16 +21,15 @@ from margin_sklearn import MarginClassifier
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
 from margin_sklearn.scales.registry import distance
-from margin_sklearn.scoring.evaluation import margins_around
 
 # %%
 # The points
 # ----------
 #
-# Two moons, two labels of every ten wrong. The network draws little islands around them. From
-# each sample, the steps (two of them, as lines) lead to where it could have been had chance
-# treated it as it treated one of its neighbors: the sample keeps what its neighbors explain of
-# it, and takes over from one of them what they leave unexplained. The label stays with it.
+# Two moons, with two labels in ten wrong. The network has small islands around these. Two
+# steps per sample (lines) lead to pseudo-points. A step keeps the part of the sample that its
+# neighbors explain, and replaces the unexplained residual by that of one of the neighbors. The
+# label stays the same.
 
 rng = np.random.default_rng(0)
 X, y = make_moons(150, noise=0.2, random_state=0)
@@ -67,18 +68,18 @@ plt.show()
 # How far
 # -------
 #
-# The accuracy at the steps' ends depends on how long the steps are. Too short, and the network
-# that has memorised wrong labels looks best; too long, and all networks look bad. Here are
-# three networks on 600 handwritten digits, two labels of every ten wrong, and on the right
-# what they are worth on new digits with labels as unreliable as those.
+# The accuracy at the pseudo-points depends on the step length. If steps are too short, the
+# network that has memorised wrong labels looks best; if they are too long, all networks look
+# bad. The figure shows three networks on 600 handwritten digits with two labels in ten wrong
+# and, at the right edge, their accuracy on new digits with equally noisy labels.
 #
-# The length is settled without a test sample: for kernel classifiers the accuracy on new
+# The step length is chosen without test samples: for kernel classifiers the accuracy on new
 # samples is known, as their leave-one-out accuracy has a closed form. The dashed line is where
-# it equals their accuracy at the steps' ends.
+# it equals their accuracy at the pseudo-points.
 
 
 def mislabelled(y):
-    """Two labels of ten, replaced by another digit."""
+    """Replace two labels in ten by another digit."""
     chosen = rng.random(len(y)) < 0.2
     return np.where(chosen, (y + rng.integers(1, 10, len(y))) % 10, y)
 
@@ -116,6 +117,6 @@ ax.legend(loc="lower left")
 plt.show()
 
 # %%
-# The triangles are the accuracies on new samples. At the length taken, the networks stand in
-# the right order, with about the right distances between them. All stand too high: the score
-# compares networks, and is no estimate of their accuracy.
+# The triangles are the accuracies on new samples. At the chosen step length, the networks are
+# in the correct order, with about the correct differences. All accuracies are too high: the
+# score compares networks and does not estimate their accuracy.

@@ -2,11 +2,11 @@
 Are the same samples kept again?
 ================================
 
-Once a network separates its training samples, a few of them are said to be enough to go on
-with: those nearest to the decision boundary. Banburski et al., "Distribution of Classification
-Margins: Are All Data Equal?" (arXiv 2107.10199), say that these few are not the same from one
-training run to the next. Here is how far they agree over ten runs, and whether it is the
-initial weights or the order of the samples that makes them differ.
+Once a network separates its training samples, a few of them are said to be enough to continue
+training: those nearest to the decision boundary. Banburski et al., "Distribution of
+Classification Margins: Are All Data Equal?" (arXiv 2107.10199), say that these samples differ
+from one training run to the next. This example measures how far they agree over ten runs, and
+whether the initial weights or the order of the samples make them differ.
 """
 
 import matplotlib.pyplot as plt
@@ -31,17 +31,17 @@ X = StandardScaler().fit_transform(X)
 # Two seeds
 # ---------
 #
-# :class:`~margin_sklearn.MarginClassifier` has one ``random_state`` for all that is random. To
-# vary the initial weights apart from the rest, the module is made beforehand, from a seed of
-# its own: an instance is copied, and trained from the weights that it has. Then
-# ``random_state`` is left with the order of the samples, as there is no dropout.
+# :class:`~margin_sklearn.MarginClassifier` has one ``random_state`` for everything random. To
+# vary the initial weights separately, we create the module beforehand, from its own seed: a
+# module instance is copied, and trained from its weights. As there is no dropout,
+# ``random_state`` then only controls the order of the samples.
 #
-# Every run trains until the network is right on all samples, and keeps one in twenty of each
-# digit: those with the smallest margins. It ends there (``continue_epochs=0``).
+# Every run trains until the network correctly classifies all samples, and keeps one in twenty
+# of each digit: those with the smallest margins. It stops there (``continue_epochs=0``).
 
 
 def run(weights, order):
-    """A fitted selector, from a seed for the weights and one for the order."""
+    """Fit a selector, with one seed for the weights and one for the order."""
     with torch.random.fork_rng():
         torch.manual_seed(weights)
         module = MLP((64,), 10, hidden_layer_sizes=(64,), dropout=0.0)
@@ -57,8 +57,8 @@ runs = {
 }
 
 # %%
-# The first run of all three is the same, with both seeds 0. It keeps the same samples each
-# time, so whatever differs below comes from the seeds.
+# The first run is the same in all three groups, with both seeds 0. It keeps the same samples
+# each time, so all differences below are due to the seeds.
 
 print(subset_overlap(*(selectors[0] for selectors in runs.values()), y=y).pairwise)
 
@@ -66,9 +66,10 @@ print(subset_overlap(*(selectors[0] for selectors in runs.values()), y=y).pairwi
 # How far two runs agree
 # ----------------------
 #
-# :func:`~margin_sklearn.subset_overlap` takes the Jaccard index of two selections: the samples
-# that both keep, as a share of those that either keeps. Given the labels, it also says what
-# random samples, as many of each digit, would have in common.
+# :func:`~margin_sklearn.subset_overlap` computes the Jaccard index of two selections: the
+# samples that both keep, as a share of those that either keeps. Given the labels, it also
+# computes the overlap expected by chance, for random selections with the same number of
+# samples per digit.
 
 n_kept = int(runs["both"][0].support_.sum())
 rng = np.random.default_rng(0)
@@ -83,7 +84,7 @@ for position, (name, selectors) in enumerate(runs.items()):
     ax.annotate(
         f"{overlap.jaccard:.2f}", (position + 0.27, overlap.jaccard), color="0.2", va="center"
     )
-    # Of two selections of equal size.
+    # For two selections of equal size.
     common = n_kept * 2 * pairs / (1 + pairs)
     print(
         f"{' '.join(name.split()):27s} Jaccard {overlap.jaccard:.2f} "
@@ -100,15 +101,15 @@ plt.show()
 
 # %%
 # Each dot is a pair of runs, each line the mean of a column. The selections are not
-# consistent: no two runs keep the same samples. Nor are they arbitrary, for chance would have
-# them agree on next to nothing. And there is no single culprit: other weights alone, or
-# another order alone, change the selection nearly as much as both together.
+# consistent: no two runs keep the same samples. Nor are they arbitrary: by chance they would
+# hardly overlap. And there is no single cause: different weights alone, or a different order
+# alone, change the selection nearly as much as both together.
 
 # %%
 # How often a sample is kept
 # --------------------------
 #
-# Now the ten runs in which both seeds differ, sample by sample.
+# How many of the ten runs in which both seeds differ keep each sample?
 
 times = np.sum([selector.support_ for selector in runs["both"]], axis=0)
 n_runs = len(runs["both"])
@@ -132,12 +133,12 @@ print(f"kept at least once: {np.sum(times > 0):,}, by chance {chance[1:].sum():,
 print(f"kept every time:    {counts[-1]:,}, by chance {chance[-1]:.0g}")
 
 # %%
-# Most samples are kept by no run. There is a core that every run keeps, and around it a larger
-# number that come and go.
+# Most samples are kept by no run. There is a core that every run keeps, and a larger number of
+# samples that only some runs keep.
 
 # %%
-# Who is in the core
-# ------------------
+# The core samples
+# ----------------
 #
 # The digits that are kept most often, with their labels. Several are hard to read, or look
 # like another digit.
@@ -154,11 +155,11 @@ plt.show()
 # Two selections, one network
 # ---------------------------
 #
-# :class:`~margin_sklearn.SubsetDisplay` shows where the kept samples stand among all. On the
-# left those that the first run keeps, by its own margins. They need not be the very first
-# ones, as every digit gives its share. On the right, still by the margins of the first run,
-# those that the second keeps: they reach further to the right, but they come from the lower
-# end, too.
+# :class:`~margin_sklearn.SubsetDisplay` shows the kept samples among all samples, sorted by
+# margin. Left: the samples that the first run keeps, by its own margins. They are not exactly
+# the smallest margins overall, because each digit contributes its share. Right: the samples
+# that the second run keeps, still by the margins of the first run. They reach further to the
+# right, but also come from the lower end.
 
 first, second = runs["both"][:2]
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")

@@ -1,10 +1,11 @@
-"""Choose a network without a validation set: margin-AUC beside 5-fold cross-validation.
+"""Choose a network without a validation set: margin-AUC against 5-fold cross-validation.
 
     python examples/quickstart.py
 
-Twelve candidates on scikit-learn's digits, in a Pipeline. One search trains each once, on all
-training samples, and scores the margins there; the other trains each five times. Then both
-choices meet the test set. The margin curves of the best and the worst candidate are saved.
+Twelve candidates on scikit-learn's digits, in a Pipeline. One search trains each candidate
+once, on all training samples, and scores its margins there; the other trains each five times.
+Then both choices are evaluated on the test set. The margin curves of the best and the worst
+candidate are saved.
 """
 
 import time
@@ -34,7 +35,7 @@ FIGURE = "quickstart_margin_curves.png"
 
 
 def search(model, X, y, *, scoring, cv, n_fits, title):
-    """A fitted GridSearchCV and its seconds, with a bar that moves at every score."""
+    """Fit a GridSearchCV; return it and the seconds, with a progress bar over the scores."""
     with tqdm(total=n_fits, desc=title, unit="fit") as bar:
 
         def scorer(*arguments):
@@ -52,7 +53,7 @@ def main():
     model = make_pipeline(
         StandardScaler(), MarginClassifier(max_epochs=20, device="cpu", random_state=0)
     )
-    # The first fit of a process loads parts of torch: not counted.
+    # The first fit in a process loads parts of torch, so it is not timed.
     clone(model).fit(X[:100], y[:100])
     by_margin, seconds = search(
         model, X, y,

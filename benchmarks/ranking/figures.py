@@ -1,4 +1,4 @@
-"""A picture for the documentation: the default score beside 5-fold cross-validation."""
+"""A figure for the documentation: the default score against 5-fold cross-validation."""
 
 import matplotlib.pyplot as plt
 

@@ -1,4 +1,4 @@
-"""Every score of a fitted candidate on its training data: the library's, and baselines."""
+"""All scores of a fitted candidate on its training data: the library's and baselines."""
 
 import time
 import warnings
@@ -6,6 +6,8 @@ import warnings
 import joblib
 import numpy as np
 import torch
+from margin_sklearn.scales.registry.chain import linear_layers
+from margin_sklearn.scoring.scorer.evaluation import check_samples
 from sklearn.base import clone
 
 from margin_sklearn import (
@@ -17,8 +19,6 @@ from margin_sklearn import (
 )
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
-from margin_sklearn.scales.chain import linear_layers
-from margin_sklearn.scoring.evaluation import check_samples
 
 __all__ = ["COPY_SCORES", "SCORES", "score_candidate"]
 
@@ -99,7 +99,7 @@ def _default_distribution(model, X, y):
 SCORES = {
     "margin_auc_score": default,
     "neighborhood, noise_weight": noise_weighted,
-    # What fewer anchors cost.
+    # The effect of fewer anchors.
     "max_samples=200": clone(margin_auc_score).set_params(max_samples=200),
     "distance at samples": make_margin_auc_scorer("distance", floor=-0.5, ceiling=0.5),
     "frobenius": make_margin_auc_scorer("frobenius"),
@@ -112,12 +112,12 @@ SCORES = {
     "norms: spectral": spectral_norms,
     "heavy tail": heavy_tail,
 }
-# For tasks with copies: on all rows. Beside it stands the score on one row of each group.
+# For tasks with duplicates: on all rows, to be compared with one row per group.
 COPY_SCORES = {
     "margin_auc_score": margin_auc_score,
     "training accuracy": training_accuracy,
 }
-# By these names the table knows them.
+# Names of these scores in the table.
 VALIDATION = ("cv5", "cv3", "holdout")
 
 

@@ -1,4 +1,4 @@
-"""From one row a candidate to one row a score: how well does it rank, what does it cost?"""
+"""From one row per candidate to one row per score: how well it ranks, what it costs."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 N_FITS = {"cv5": 5, "cv3": 3, "holdout": 1}
-# So many best by margin_auc_score, among which cross-validation chooses.
+# Numbers of top candidates by margin_auc_score among which cross-validation chooses.
 SHORTLISTS = (5, 10)
 N_BOOTSTRAP = 10_000
 
@@ -34,7 +34,7 @@ def by_task(results):
     """
     rows = []
     results = results.copy()
-    # The margins of this variant are looked up: it costs what they cost.
+    # This variant reuses the margins of margin_auc_score, so their cost is added.
     weighted = "neighborhood, noise_weight"
     results[f"seconds {weighted}"] += results["seconds margin_auc_score"]
     # A score that was not computed for all tasks has no mean over them.
@@ -54,7 +54,7 @@ def by_task(results):
             five = np.argsort(-value, kind="stable")[:5]
             validation = score in VALIDATION
             if score.startswith("shortlist"):
-                # One fit for each, five for those on the list.
+                # One fit per candidate, five more per shortlisted candidate.
                 base, size = "margin_auc_score", int(score.split()[1])
                 part[f"seconds {score}"] = part[f"seconds {base}"] + part["seconds_cv5"] * (
                     size / len(part)
@@ -100,7 +100,7 @@ def summary(frame, seed=0):
         own = frame[frame["score"] == score].groupby("task").mean(numeric_only=True)
         if own.empty:
             continue
-        # Against cv5 with the same seeds: not every score has all of them.
+        # Compared with cv5 on the same seeds: not every score has all seeds.
         low, high = _interval(by_seed["tau"], score, seed)
         regret_low, regret_high = _interval(by_seed["regret"], score, seed)
         rows.append(
@@ -220,7 +220,7 @@ def copies_by_task(results):
         accuracy = part["test"].to_numpy()
         row = {"task": task, "seed": seed, "kind": task.split("-")[-1]}
         for score in scores:
-            # Of near copies each may stand for its group: the mean over these choices.
+            # For near duplicates, the mean over the choices of one row per group.
             found = [
                 name for name in part if name.startswith(score) and part[name].notna().all()
             ]

@@ -1,9 +1,9 @@
-"""Tasks: a data set, what was done to its labels, and a kind of network.
+"""Tasks: a data set, a treatment of its labels, and a kind of network.
 
-Half of the data sets are for choosing definitions and constants (``tuning=True``), the other
-half was looked at only afterwards. digits is a part of optdigits, so they are in one half
-only: digits for tuning, and of optdigits the rows that are not in digits cannot be told apart,
-which is why its tasks are of kinds (images, heavy noise, unbalanced) that digits has not.
+Half of the data sets are for choosing definitions and constants (``tuning=True``); the other
+half was evaluated only afterwards. digits is part of optdigits. digits is for tuning, and its
+rows cannot be told apart within optdigits, which is why the optdigits tasks are of kinds
+(images, heavy noise, unbalanced) that digits does not have.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 __all__ = ["COPY_TASKS", "TASKS", "Task"]
 
 N_TEST = 3000
-# Columns of adult whose numbers are codes.
+# Columns of adult that hold category codes.
 CATEGORIES = {"adult": [1, 3, 5, 6, 7, 8, 9, 13]}
 
 
@@ -68,14 +68,14 @@ class Task:
         y = np.unique(y, return_inverse=True)[1]
         rng = np.random.default_rng(seed)
         if self.dataset == "cifar10_12k":
-            # Means of 2 x 2 pixels, so that networks are fitted in a second.
+            # Means of 2 x 2 pixels, so that fitting a network takes a second.
             X = X.reshape(-1, 3, 16, 2, 16, 2).mean(axis=(3, 5))
         if self.labels == "unbalanced":
             counts = np.bincount(y)
             share = 20.0 ** -(np.arange(len(counts)) / (len(counts) - 1))
             kept = rng.random(len(y)) < share[y] * counts.min() / counts[y]
             X, y = X[kept], y[kept]
-        # Classes too rare to be in every split are left out (shuttle has one of 10 rows).
+        # Leave out classes too rare to be in every split (shuttle has one with 10 rows).
         frequent = np.bincount(y)[y] * self.n >= 4 * len(y)
         X, y = X[frequent], np.unique(y[frequent], return_inverse=True)[1]
         X, X_test, y, y_test = train_test_split(
@@ -184,7 +184,7 @@ TASKS = [
     Task("cifar10_12k", "uniform", 0.2, kind="convnet"),
 ]
 
-# The same networks scored on all rows, and on one of each group of copies.
+# Each network is scored on all rows, and on one row per group of duplicates.
 COPY_TASKS = [
     Task(dataset, labels, 0.2, n=n, tuning=dataset in ("satimage", "magic"), copies=copies)
     for copies, labels, n in (

@@ -1,8 +1,8 @@
-"""The candidates of a search, fitted, with their accuracies by every kind of validation.
+"""Fit the candidates of a search, and validate them by every method.
 
-32 candidates are drawn at random from a grid; beside each stand two that differ from it in
-one hyper-parameter, so that what a score says of single hyper-parameters can be seen, too. No
-candidate is left out for being undertrained or for not separating its training data.
+32 candidates are drawn at random from a grid. Two more per candidate differ from it in one
+hyper-parameter each, to show how a score judges single hyper-parameters. No candidate is left
+out for being undertrained or for not separating its training data.
 """
 
 import time
@@ -48,7 +48,7 @@ LR = {
     ("sgd", "low"): 1e-2,
     ("sgd", "high"): 5e-2,
 }
-# Decoupled for adamw: times the learning rate, what each step takes off the weights.
+# Decoupled for adamw: each step subtracts this times the learning rate from the weights.
 WEIGHT_DECAY = {
     ("adamw", "low"): 1e-3,
     ("adamw", "high"): 1.0,
@@ -126,7 +126,7 @@ def fit_candidate(task, settings, seed, data, file):
     if row["network"] is not None:
         row["test"] = model.score(X_test, y_test)
         net = model[-1].net_
-        # Only what prediction needs: the optimizer's state is twice the weights.
+        # Keep only what prediction needs: the optimizer state is twice the weights.
         net.optimizer_.state.clear()
         row["separated"] = model[-1].separated_
     _write(row, file)
@@ -144,7 +144,7 @@ def validate_candidate(task, settings, seed, data, file):
     X, y = data[:2]
     model = estimator(task, settings, seed)
     row = {}
-    # Three folds cost half as much again as five, for a column of little interest.
+    # Three folds add half the cost of five, for a column of little interest.
     for n_splits in (5, 3) if seed == 0 and task.copies is None else (5,):
         start = time.process_time()
         folds = list(StratifiedKFold(n_splits, shuffle=True, random_state=seed).split(X, y))

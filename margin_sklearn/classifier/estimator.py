@@ -18,11 +18,11 @@ from ..data.precision import largest_value, refuse_large, warn_of_rounding
 from ..data.rows import chunk_length, to_tensor
 from ..data.validation import (
     check_classes_again,
-    check_weights,
     validate_fit,
     validate_labels,
     validate_predict,
 )
+from ..data.weights import training_weights
 from ..exceptions import NotSeparatedWarning
 from ..nn.modules import MLP
 from ..runtime import generator_state, recording, resolve_device, seeded, torch_threads
@@ -343,7 +343,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         for separation had to look at all.
         """
         index = validate_labels(y, self.classes_)
-        weight = check_weights(
+        weight = training_weights(
             sample_weight, self.class_weight, index, self.classes_, relative_weights
         )
         rows = np.arange(len(index))

@@ -1,15 +1,12 @@
 """What MarginClassifier accepts: X, y, weights; or scikit-learn's kind of error."""
 
-import numbers
-
 import numpy as np
 import pandas as pd
 from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
-from ..checks import as_numbers, check_rows
+from ..checks import check_rows
 from .columns import (
     not_numbers_error,
     refuse_dates,
@@ -21,7 +18,6 @@ from .rows import to_numpy
 __all__ = [
     "check_classes_again",
     "check_lengths",
-    "check_weights",
     "validate_fit",
     "validate_labels",
     "validate_predict",
@@ -175,76 +171,6 @@ def validate_labels(y, classes):
             f"the classes the classifier knows: {classes}."
         )
     return index
-
-
-def check_weights(sample_weight, class_weight, index, classes, relative=True):
-    """Weights of the samples, or None if they make no difference.
-
-    With ``relative`` only their ratios count: their mean over the samples of positive weight
-    becomes 1.
-
-    The product of ``sample_weight`` and ``class_weight`` as scikit-learn means them.
-    """
-    if sample_weight is None and class_weight is None:
-        return None
-    weight = np.ones(len(index))
-    if sample_weight is not None:
-        if isinstance(sample_weight, numbers.Number):
-            sample_weight = np.full(len(index), sample_weight)
-        weight = as_numbers("sample_weight", to_numpy(sample_weight))
-        # For its message on NaN.
-        check_array(weight, ensure_2d=False, input_name="sample_weight")
-        if weight.shape != (len(index),):
-            raise ValueError(
-                f"sample_weight must have shape ({len(index)},), got {weight.shape}."
-            )
-        if (weight < 0).any():
-            raise ValueError(f"sample_weight must not be negative, got {weight.min()}.")
-    if class_weight is not None:
-        weight = weight * _class_weights(class_weight, index, classes)[index]
-    positive = weight > 0
-    if not positive.any():
-        raise ValueError("The weights of all samples are zero: there is nothing to fit.")
-    if len(np.unique(index[positive])) < 2 and len(np.unique(index)) >= 2:
-        raise ValueError(
-            "The samples of non-zero weight are all of one class: "
-            f"{classes[index[positive]].tolist()[0]!r}. At least 2 classes are needed."
-        )
-    if relative:
-        equal = positive.all() and np.ptp(weight) == 0
-        return None if equal else weight / weight[positive].mean()
-    return None if (weight == 1).all() else weight
-
-
-def _class_weights(class_weight, index, classes):
-    """One weight a class; compute_class_weight wants every class among the samples."""
-    present = np.unique(index)
-    weights = np.ones(len(classes))
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        weights[present] = compute_class_weight("balanced", classes=present, y=index)
-    elif isinstance(class_weight, dict):
-        known = classes.tolist()
-        missing = [label for label in class_weight if label not in known]
-        others = [label for label in known if label not in class_weight]
-        if missing and others:
-            # As in LogisticRegression: a fold may lack a class, but here it is a slip.
-            raise ValueError(
-                f"class_weight names the labels {missing}, which are not in y, and not "
-                f"{others}, which are."
-            )
-        for label, value in class_weight.items():
-            if not isinstance(value, numbers.Real) or not 0 <= float(value) < np.inf:
-                raise ValueError(
-                    f"class_weight of {label!r} must be a number, finite and not negative, "
-                    f"got {value!r}."
-                )
-            if label in known:
-                weights[known.index(label)] = value
-    else:
-        raise ValueError(
-            f"class_weight must be a dict, 'balanced' or None, got {class_weight!r}."
-        )
-    return weights
 
 
 def _check_shape(estimator, X):

@@ -44,7 +44,7 @@ def of_layers(network, x):
         for part in network.module.modules()
         if not isinstance(part, torch.jit.ScriptModule)  # cannot be watched
     ]
-    modules = [part for part in parts if isinstance(part, ACTIVATION_LAYERS)]
+    modules: list[nn.Module] = [p for p in parts if isinstance(p, ACTIVATION_LAYERS)]
     by_activations = bool(modules)
     if not by_activations:
         modules = [part for part in parts if _has_matrix(part)]

@@ -1,4 +1,4 @@
-r"""Classification margins and their distribution, from logits alone (NumPy only).
+r"""Classification margins and their distribution, from logits alone.
 
 The margin of sample :math:`i` with label :math:`y_i` and logits :math:`f(x_i)` is
 
@@ -10,8 +10,11 @@ area under it is the *margin-AUC* (arXiv 2107.10199, our operationalisation).
 """
 
 import numpy as np
+import torch
 
+from ..adapters.network import logit_margins
 from ..checks import as_numbers, check_real, refuse
+from ..data.weights import check_sample_weight
 
 __all__ = ["margin_auc", "margin_curve", "margins_from_logits"]
 
@@ -72,11 +75,10 @@ def margins_from_logits(logits, y):
     if np.isnan(logits).any():
         raise ValueError("logits contain NaN: the network's weights or its input do.")
     if logits.ndim == 1:
-        return np.where(y == 1, logits, -logits)
-    rows = np.arange(len(y))
-    rivals = logits.copy()
-    rivals[rows, y.astype(np.intp)] = -np.inf
-    return logits[rows, y.astype(np.intp)] - rivals.max(axis=1)
+        logits = np.stack([np.zeros_like(logits), logits], axis=1)
+    return logit_margins(
+        torch.from_numpy(logits), torch.from_numpy(y.astype(np.int64))
+    ).numpy()
 
 
 def margin_curve(margins, sample_weight=None):
@@ -211,13 +213,6 @@ def _check_margins(margins, sample_weight):
         raise ValueError(f"margins contain NaN (sample {np.isnan(margins).argmax()}).")
     if sample_weight is None:
         return margins, np.ones(len(margins))
-    weight = as_numbers("sample_weight", sample_weight)
-    if weight.shape != margins.shape:
-        raise ValueError(f"sample_weight must have shape {margins.shape}, got {weight.shape}.")
-    if not np.isfinite(weight).all() or (weight < 0).any():
-        bad = weight[~np.isfinite(weight) | (weight < 0)][0]
-        raise ValueError(f"sample_weight must be finite and non-negative, got {bad}.")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every sample.")
+    weight = check_sample_weight(sample_weight, len(margins))
     # Only their ratios count; divided by a power of two, their sum is a float.
     return margins, np.ldexp(weight, -int(np.frexp(weight.max())[1]))

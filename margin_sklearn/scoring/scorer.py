@@ -10,12 +10,12 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from ..adapters.registry import as_network
 from ..checks import (
-    as_numbers,
     check_bool,
     check_choice,
     check_int,
     check_random_state_parameter,
 )
+from ..data.weights import check_sample_weight
 from ..scales.registry import get_scale
 from .curve import check_bounds, margin_auc
 from .evaluation import (
@@ -306,16 +306,7 @@ class MarginAUCScorer(BaseEstimator):
         X, index = check_samples(network, X, y)
         weight = None
         if sample_weight is not None:
-            weight = as_numbers("sample_weight", sample_weight)
-            if weight.shape != (len(index),):
-                raise ValueError(
-                    f"sample_weight must have shape ({len(index)},), got {weight.shape}."
-                )
-            if not np.isfinite(weight).all() or (weight < 0).any():
-                bad = weight[~np.isfinite(weight) | (weight < 0)][0]
-                raise ValueError(f"sample_weight must be finite and non-negative, got {bad}.")
-            if not weight.any():
-                raise ValueError("sample_weight is zero for every sample.")
+            weight = check_sample_weight(sample_weight, len(index))
         settings = self.get_params()
         if seed is not None:
             settings["random_state"] = seed

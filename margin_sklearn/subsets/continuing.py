@@ -1,6 +1,5 @@
 """Training to separation and on: what MarginSubsetSelector does to its estimator."""
 
-import numbers
 import warnings
 from typing import Any, NamedTuple
 
@@ -10,11 +9,11 @@ from sklearn.base import clone
 
 from ..adapters.registry import as_network
 from ..adapters.unwrap import innermost
-from ..checks import as_numbers
 from ..classifier.estimator import MarginClassifier
 from ..classifier.pipelines import final_classifier, fit_transformers, pass_on_random_state
 from ..classifier.settings import check_settings
 from ..data.rows import take_rows
+from ..data.weights import check_sample_weight
 from ..exceptions import NotSeparatedWarning
 from ..scales.registry import get_scale
 from ..scoring.evaluation import check_samples, margins_at
@@ -170,17 +169,9 @@ def _table(history):
 
 def weighted(values, sample_weight):
     """Those of the values whose sample has a weight other than 0."""
-    if sample_weight is None or isinstance(sample_weight, numbers.Number):
+    if sample_weight is None:
         return values
-    weight = as_numbers("sample_weight", sample_weight)
-    if weight.shape != values.shape:
-        raise ValueError(f"sample_weight must have shape {values.shape}, got {weight.shape}.")
-    if not np.isfinite(weight).all() or (weight < 0).any():
-        bad = weight[~np.isfinite(weight) | (weight < 0)][0]
-        raise ValueError(f"sample_weight must be finite and not negative, got {bad}.")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every sample: there is nothing to fit.")
-    return values[weight != 0]
+    return values[check_sample_weight(sample_weight, len(values)) != 0]
 
 
 def _margins(estimator, X, y):
