@@ -4,8 +4,8 @@
 
 For each data set and number of rows: the rows as they are, and with duplicates added. *growth*
 is the least growth of the number of neighbors from some distance to 1.5 times that distance
-(``margin_sklearn.neighborhoods.least_growth``): below .15, rows within that distance are taken for
-duplicates. *merged* is the number of rows taken for duplicates, *copies* the number added.
+(``margin_sklearn.neighborhoods.least_growth``): below .15, rows within that distance are taken
+for duplicates. *merged* is the number of rows taken for duplicates, *copies* the number added.
 Three seeds; growth is given as mean, minimum and maximum.
 """
 

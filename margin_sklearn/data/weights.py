@@ -35,10 +35,12 @@ def check_sample_weight(sample_weight, n_samples):
     weight = as_numbers("sample_weight", to_numpy(sample_weight))
     if weight.shape != (n_samples,):
         raise ValueError(f"sample_weight must have shape ({n_samples},), got {weight.shape}.")
-    unusable = ~np.isfinite(weight) | (weight < 0)
+    if np.isnan(weight).any():
+        raise ValueError(f"sample_weight contains NaN (sample {np.isnan(weight).argmax()}).")
+    unusable = np.isinf(weight) | (weight < 0)
     if unusable.any():
         raise ValueError(
-            f"sample_weight must be finite and not negative, got {weight[unusable][0]} for "
+            f"sample_weight must be finite and non-negative, got {weight[unusable][0]} for "
             f"sample {unusable.argmax()}."
         )
     if not weight.any():
