@@ -35,13 +35,12 @@ def check_sample_weight(sample_weight, n_samples):
     weight = as_numbers("sample_weight", to_numpy(sample_weight))
     if weight.shape != (n_samples,):
         raise ValueError(f"sample_weight must have shape ({n_samples},), got {weight.shape}.")
-    if np.isnan(weight).any():
-        raise ValueError(f"sample_weight contains NaN (sample {np.isnan(weight).argmax()}).")
-    unusable = np.isinf(weight) | (weight < 0)
+    unusable = ~np.isfinite(weight) | (weight < 0)
     if unusable.any():
+        bad = weight[unusable][0]
         raise ValueError(
-            f"sample_weight must be finite and non-negative, got {weight[unusable][0]} for "
-            f"sample {unusable.argmax()}."
+            "sample_weight must be finite and non-negative, got "
+            f"{'NaN' if np.isnan(bad) else bad} for sample {unusable.argmax()}."
         )
     if not weight.any():
         raise ValueError("sample_weight is zero for every sample: no sample is left.")

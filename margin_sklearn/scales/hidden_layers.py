@@ -39,12 +39,12 @@ def of_layers(network, x):
     layers : list of torch.Tensor
         In the order of execution.
     """
-    parts = [
+    parts: list[nn.Module] = [
         part
         for part in network.module.modules()
         if not isinstance(part, torch.jit.ScriptModule)  # cannot be watched
     ]
-    modules: list[nn.Module] = [p for p in parts if isinstance(p, ACTIVATION_LAYERS)]
+    modules = [part for part in parts if isinstance(part, ACTIVATION_LAYERS)]
     by_activations = bool(modules)
     if not by_activations:
         modules = [part for part in parts if _has_matrix(part)]
