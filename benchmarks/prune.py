@@ -31,7 +31,7 @@ from margin_sklearn import (
     MarginSubsetSelector,
     NotSeparatedWarning,
 )
-from margin_sklearn.subsets.pruning import train_watched
+from margin_sklearn.subsets import continuing
 
 RESULTS = Path(__file__).parent / "results"
 EPOCHS = 10
@@ -207,29 +207,29 @@ class TestAccuracy(Callback):
 
 def separate(task, seed, X, y):
     """A network that is trained until it separates the samples, and how that went."""
-    classifier = task.estimator(seed).set_params(stop_at_separation=True)
-    rows, watch = train_watched(classifier, X, y, None, aum=True)
-    return classifier, rows, watch
+    selector = MarginSubsetSelector(task.estimator(seed), noise_guard=True)
+    return continuing.separate(selector, X, y, None)
 
 
 def go_on(separated, settings, seed, data):
     """Result of the selector with ``settings`` from a separated network on."""
     X, y, X_test, y_test, wrong = data
     settings, times = dict(settings), 1
-    size = separated[0].batch_size
+    size = separated.run.net.batch_size
     if settings.pop("steps", False):
         n_steps = [-(-round(share * len(y)) // size) for share in (1.0, 0.01)]
         times = round(n_steps[0] / n_steps[1])
         settings = {"continue_epochs": EPOCHS * times, "reselect_every": times, **settings}
 
     if settings.get("continue_lr") == "as before":
-        settings["continue_lr"] = separated[0].net_.optimizer_.param_groups[0]["lr"]
+        settings["continue_lr"] = separated.run.lr
 
-    def remembered(classifier, *data, aum):
-        fitted, rows, watch = copy.deepcopy(separated)
-        vars(classifier).update(vars(fitted))
-        classifier.net_.callbacks_.append(("test", test))
-        return rows, watch
+    def remembered(selector, *data):
+        copied = copy.deepcopy(separated)
+        copied.run.net.callbacks_.append(("test", test))
+        if selector.noise_guard:
+            return copied
+        return copied._replace(candidates=np.ones(len(copied.rows), dtype=bool))
 
     test = TestAccuracy(X_test, y_test, times)
     selector = MarginSubsetSelector(
@@ -237,7 +237,7 @@ def go_on(separated, settings, seed, data):
         **{"continue_epochs": EPOCHS, "random_state": seed, **settings},
     )
     # Training to separation is the same for every row.
-    with mock.patch("margin_sklearn.subsets.selector.train_watched", remembered):
+    with mock.patch("margin_sklearn.subsets.continuing.separate", remembered):
         selector.fit(X, y)
     history = selector.history_[selector.history_["phase"] == "continuing"]
     seconds, suspects = history["seconds"], selector.suspects_
@@ -264,7 +264,7 @@ def from_scratch(separated, strategy, task, seed, data):
     """Result of the same network, new, on the 1 % that is selected at separation."""
     X, y, X_test, y_test, _ = data
     selector = MarginSubsetSelector(
-        separated[0], strategy=strategy, prefit=True, random_state=seed
+        separated.estimator, strategy=strategy, prefit=True, random_state=seed
     )
     X, y = selector.fit_resample(X, y)
     start = time.perf_counter()
@@ -290,8 +290,8 @@ def run(task, seed, done, save):
     common = {
         "task": task.name,
         "seed": seed,
-        "separated": separated[0].separated_,
-        "separation_epochs": separated[0].n_iter_,
+        "separated": separated.estimator.separated_,
+        "separation_epochs": separated.estimator.n_iter_,
         "separation_seconds": time.perf_counter() - start,
     }
     for row in wanted:

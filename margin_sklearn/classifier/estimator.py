@@ -2,20 +2,18 @@
 
 import copy
 import warnings
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..adapters.network import Network, full_precision
 from ..adapters.registry import as_network
 from ..data.batches import Samples
-from ..data.precision import largest_value, refuse_large, warn_of_rounding
-from ..data.rows import chunk_length, to_tensor
 from ..data.validation import (
     check_classes_again,
     validate_fit,
@@ -25,22 +23,14 @@ from ..data.validation import (
 from ..data.weights import training_weights
 from ..exceptions import NotSeparatedWarning
 from ..nn.modules import MLP
-from ..runtime import generator_state, recording, resolve_device, seeded, torch_threads
-from ..training.build import (
-    BuiltNet,
-    build_net,
-    copied_callback,
-    refuse_batch_norm,
-    separation_settings,
-)
-from ..training.callbacks import ProgressBar
-from ..training.interrupts import finish_import_of_torch
+from ..runtime import resolve_device
+from ..training.build import TrainingSettings, copied_callback
 from ..training.net import MarginNet
-from ..training.state import kept_on_error
-from .parameters import NestedParamsEstimator
+from ..training.run import TrainingRun
+from .parameters import NestedParamsEstimator, nested_params, set_nested
 from .settings import check_classes, check_settings
 
-__all__ = ["MarginClassifier"]
+__all__ = ["MarginClassifier", "TrainingPart", "begin_fit"]
 
 
 class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
@@ -187,10 +177,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     net_: MarginNet
     classes_: np.ndarray
     input_shape_: tuple
-    _own: BuiltNet
-    _generator_state: list
-    _built: dict
-    _built_weight_decay: float
+    _run: TrainingRun
 
     def __init__(
         self,
@@ -227,7 +214,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
-        self._set_nested(kwargs)
+        set_nested(self, kwargs)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -264,9 +251,12 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         -------
         self : MarginClassifier
         """
+        check_settings(self)
         before = self.n_iter_ if hasattr(self, "net_") else 0
-        self._fit_all(X, y, sample_weight)
-        if self.stop_at_separation and not self.separated_ and not self.net_.interrupted_:
+        with self._kept_on_error(continues=self._warm()):
+            part = begin_fit(self, X, y, sample_weight)
+            part.run.fit(part.samples, self.max_epochs)
+        if self.stop_at_separation and not self.separated_ and not part.run.interrupted:
             done = self.n_iter_ - before if self.warm_start else self.n_iter_
             warnings.warn(
                 f"The network does not separate its training data after {done} epochs: its "
@@ -278,21 +268,6 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                 stacklevel=2,
             )
         return self
-
-    def _fit_all(self, X, y, sample_weight, arrange=None):
-        """``fit`` without its warning; for the other parameters see ``_fit``."""
-        check_settings(self)
-        finish_import_of_torch()
-        warm = bool(self.warm_start) and hasattr(self, "net_")
-        with kept_on_error(self, in_place=warm):
-            X, y = validate_fit(self, X, y, reset=not warm)
-            if warm:
-                check_classes_again(y, self.classes_)
-            else:
-                self.classes_ = np.unique(y)
-            return self._fit(
-                X, y, sample_weight, fresh=not warm, epochs=self.max_epochs, arrange=arrange
-            )
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on the samples given, from the network as it is.
@@ -317,14 +292,13 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                 f"class_weight={self.class_weight!r} would mean something else for every "
                 "chunk given to partial_fit: pass a dict of weights."
             )
-        finish_import_of_torch()
         first = not hasattr(self, "net_")
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
             check_classes(classes)
             classes = np.unique(np.asarray(classes))
-        with kept_on_error(self, in_place=not first):
+        with self._kept_on_error(continues=not first):
             X, y = validate_fit(self, X, y, reset=first)
             if first:
                 self.classes_ = classes
@@ -333,52 +307,55 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                     f"classes={classes} is not the same as on the last call to partial_fit: "
                     f"{self.classes_}."
                 )
-            self._fit(X, y, sample_weight, fresh=first, epochs=1, relative_weights=False)
+            part = self._begin(X, y, sample_weight, fresh=first, relative_weights=False)
+            part.run.fit(part.samples, 1)
         return self
 
-    def _fit(self, X, y, sample_weight, fresh, epochs, relative_weights=True, arrange=None):
-        """Train; ``arrange`` makes the callbacks of this training from the net's own.
+    def _warm(self):
+        return bool(self.warm_start) and hasattr(self, "net_")
 
-        Returns the positions of the samples that take part, and their margins, if the check
-        for separation had to look at all.
-        """
-        index = validate_labels(y, self.classes_)
+    def _begin(self, X, y, sample_weight, *, fresh, relative_weights=True):
+        """Run, samples and row indices for the next part of the training."""
+        class_index = validate_labels(y, self.classes_)
         weight = training_weights(
-            sample_weight, self.class_weight, index, self.classes_, relative_weights
+            sample_weight, self.class_weight, class_index, self.classes_, relative_weights
         )
-        rows = np.arange(len(index))
+        rows = np.arange(len(class_index))
         if weight is not None and not weight.all():
             # Weight 0 means not there: for batch norm and separation, too.
             rows = np.flatnonzero(weight)
-            X, index, weight = X[rows], index[rows], weight[rows]
-        largest = largest_value(X)
-        device = resolve_device(self.device)
+            X, class_index, weight = X[rows], class_index[rows], weight[rows]
+        names = getattr(self, "feature_names_in_", None)
         if fresh:
-            seed, state = self._seed(), None
+            self._run = TrainingRun(
+                self._training_settings(),
+                X,
+                n_classes=len(self.classes_),
+                device=resolve_device(self.device),
+                seed=self._seed(),
+                names=names,
+            )
+            self.net_ = self._run.net
         else:
-            # Going on: the next part of the same random stream, on the same device.
-            seed, state, device = None, self._generator_state, torch.device(self.net_.device)
-        with seeded(device, seed, state), recording():
-            if fresh:
-                self._built, self._built_weight_decay = self._structure(), self.weight_decay
-                self._own = build_net(self, self._nested_params(), X, largest, device)
-                self.net_ = self._own.net
-            else:
-                self._update_net()
-            dtype, names = self._own.input_dtype, getattr(self, "feature_names_in_", None)
-            if not fresh:
-                refuse_large(X, largest, dtype, names)
-            warn_of_rounding(X, largest, dtype, names)
-            samples = Samples(X, index, weight, device, dtype)
-            if self.batch_size == 1 or len(samples) == 1:
-                refuse_batch_norm(self.net_.module_)
-            with (
-                torch_threads(self._own.n_threads if device.type == "cpu" else None),
-                self.net_.arranged_callbacks(arrange),
-            ):
-                margins = self._train(samples, epochs, weight is not None)
-            self._generator_state = generator_state(device)
-        return rows, margins
+            self._run.update(self._training_settings())
+        return TrainingPart(self._run, self._run.samples(X, class_index, weight, names), rows)
+
+    def _training_settings(self):
+        stop = self.stop_at_separation
+        return TrainingSettings(
+            module=self.module,
+            criterion=self.criterion,
+            optimizer=self.optimizer,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            batch_size=self.batch_size,
+            restore_best=self.restore_best,
+            callbacks=self.callbacks,
+            verbose=self.verbose,
+            stop=bool(stop),
+            share=1.0 if isinstance(stop, bool | np.bool_) else stop,
+            nested=nested_params(self),
+        )
 
     def _seed(self):
         if self.random_state is None:
@@ -386,55 +363,20 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             return int(np.random.SeedSequence().generate_state(1)[0])
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _update_net(self):
-        """Take over settings that may change between two parts of one training."""
-        now, then = self._structure(), self._built
-        changed = [
-            name
-            for name in sorted({*now, *then})
-            if name not in now or name not in then or not _same(now[name], then[name])
-        ]
-        if changed:
-            raise ValueError(
-                f"{', '.join(changed)} changed since the network was built, so training "
-                "cannot go on from it: fit with warm_start=False."
-            )
-        net = self.net_
-        net.batch_size = self.batch_size
-        for name, value in separation_settings(self).items():
-            setattr(self._own.separation, name, value)
-        for group in net.optimizer_.param_groups:
-            if net.lr != self.lr:
-                group["lr"] = self.lr
-                if "initial_lr" in group:  # what a schedule begins with
-                    group["initial_lr"] = self.lr
-            if "weight_decay" in group and self._built_weight_decay != self.weight_decay:
-                group["weight_decay"] = self.weight_decay
-        net.lr, self._built_weight_decay = self.lr, self.weight_decay
+    @contextmanager
+    def _kept_on_error(self, continues):
+        """Leave the estimator as it was before the block if an exception comes out of it.
 
-    def _structure(self):
-        """What cannot change once the network is built."""
-        fixed = ("module", "criterion", "optimizer", "callbacks", "restore_best")
-        return {**self._nested_params(), **{name: getattr(self, name) for name in fixed}}
-
-    def _train(self, samples, epochs, weighted):
-        net = self.net_
-        net.max_epochs = epochs
+        A training that ``continues`` is put back; a new fit makes a new one.
+        """
+        before = dict(vars(self))
         try:
-            with net.weighting(len(self.classes_)) if weighted else nullcontext():
-                net.partial_fit(samples)
-            margins = net.conclude(samples)
-        finally:
-            for _, callback in net.callbacks_:
-                if isinstance(callback, ProgressBar):
-                    callback.close()
-        if net.interrupted_:
-            warnings.warn(
-                f"Training was interrupted after {self.n_iter_} epochs; the network is "
-                "fitted as far as it came.",
-                stacklevel=4,
-            )
-        return margins
+            with self._run.kept_on_error() if continues else nullcontext():
+                yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
     # --- what training left ---------------------------------------------------------
 
@@ -471,7 +413,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
 
     def _fitted(self):
         try:
-            return vars(self)["_own"]
+            return vars(self)["_run"]
         except KeyError:
             raise AttributeError("This MarginClassifier is not fitted yet.") from None
 
@@ -537,47 +479,55 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     def _logits(self, X):
         check_is_fitted(self, "net_")
         X = validate_predict(self, X)
-        own, device = self._own, torch.device(self.net_.device)
-        if X.dtype.kind in "iu":
-            names = getattr(self, "feature_names_in_", None)
-            warn_of_rounding(X, largest_value(X), own.input_dtype, names)
-        step = chunk_length(int(np.prod(self.input_shape_)))
-        own.net._set_training(False)
-        logits = np.empty(0)
-        with torch.no_grad(), torch_threads(own.n_threads if device.type == "cpu" else None):
-            for start in range(0, X.shape[0], step):
-                # A copy: modules may write to their input.
-                rows = to_tensor(X[start : start + step], device, own.input_dtype, copy=True)
-                part = full_precision(own.net.module_(rows)).cpu().numpy()
-                if start == 0:
-                    logits = np.empty((X.shape[0], part.shape[1]), dtype=part.dtype)
-                logits[start : start + step] = part
-        if not np.isfinite(logits).all():
-            wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-            raise ValueError(
-                f"The network gives logits that are not finite for {len(wrong)} of "
-                f"{len(logits)} samples, the first of them sample {wrong[0]}: X holds values "
-                "too large for it, or its weights were changed. Scale X as for fitting."
-            )
-        return logits
+        return self._run.logits(X, getattr(self, "feature_names_in_", None))
+
+
+class TrainingPart(NamedTuple):
+    """A training that is about to start or to continue.
+
+    Parameters
+    ----------
+    run : TrainingRun
+    samples : Samples
+        What it is to be trained on.
+    rows : ndarray of int of shape (len(samples),)
+        Their row indices in the user's X: samples of weight 0 are left out.
+    """
+
+    run: TrainingRun
+    samples: Samples
+    rows: np.ndarray
+
+
+def begin_fit(classifier, X, y, sample_weight=None):
+    """All of :meth:`MarginClassifier.fit` between its check of settings and the training.
+
+    Parameters
+    ----------
+    classifier : MarginClassifier
+        It is changed: what it learned before is gone, unless its ``warm_start`` keeps it.
+    X, y, sample_weight
+        As for its ``fit``.
+
+    Returns
+    -------
+    part : TrainingPart
+        ``part.run.fit(part.samples, epochs)`` trains the classifier.
+    """
+    warm = classifier._warm()
+    X, y = validate_fit(classifier, X, y, reset=not warm)
+    if warm:
+        check_classes_again(y, classifier.classes_)
+    else:
+        classifier.classes_ = np.unique(y)
+    return classifier._begin(X, y, sample_weight, fresh=not warm)
 
 
 @as_network.register(MarginClassifier)
 def _network_of(estimator):
     check_is_fitted(estimator, "net_")
-    return Network(
-        estimator.net_.module_,
-        lambda rows: validate_predict(estimator, rows),
-        lambda y: validate_labels(y, estimator.classes_),
-        dtype=estimator._own.input_dtype,
-        device=torch.device(estimator.net_.device),
-        n_threads=estimator._own.n_threads,
+    return replace(
+        estimator.net_.network,
+        prepare=lambda rows: validate_predict(estimator, rows),
+        encode=lambda y: validate_labels(y, estimator.classes_),
     )
-
-
-def _same(a, b):
-    """Whether two settings are one; what cannot be compared is not."""
-    try:
-        return a is b or bool(a == b)
-    except (TypeError, ValueError):
-        return False

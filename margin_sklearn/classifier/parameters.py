@@ -6,7 +6,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-__all__ = ["NestedParamsEstimator"]
+__all__ = ["NestedParamsEstimator", "nested_params", "set_nested"]
 
 PREFIXES = ("module", "optimizer", "criterion", "callbacks")
 # What MLPClassifier and others call it, where a name is neither one of ours nor one of a part.
@@ -51,35 +51,6 @@ class NestedParamsEstimator(BaseEstimator):
         )
         setattr(cls, "__signature__", named)  # noqa: B010 (mypy knows no such attribute)
 
-    def _set_nested(self, params):
-        for name, value in params.items():
-            if not is_nested(name):
-                raise TypeError(
-                    f"{type(self).__name__} got an unexpected argument {name!r}. Beside its "
-                    f"own parameters it takes names that begin with {_PREFIX_LIST}."
-                    f"{self._hint(name)}"
-                )
-            setattr(self, name, value)
-
-    def _nested_params(self):
-        return {name: value for name, value in vars(self).items() if is_nested(name)}
-
-    def _hint(self, name):
-        """ " Did you mean …?", where a parameter is known that may be meant by ``name``."""
-        meant = {own: own for own in super().get_params(deep=False)}
-        meant.update(ELSEWHERE)
-        for prefix in PREFIXES:
-            part: Any = getattr(self, prefix, None)
-            try:
-                parameters = inspect.signature(part).parameters
-            except (TypeError, ValueError):
-                continue  # an instance, or a name
-            for of_part in parameters:
-                meant.setdefault(of_part, f"{prefix}__{of_part}")
-                meant[f"{prefix}__{of_part}"] = f"{prefix}__{of_part}"
-        close = difflib.get_close_matches(name, meant, n=1, cutoff=0.75)
-        return f" Did you mean {meant[close[0]]}?" if close else ""
-
     def get_params(self, deep=True):
         """Parameters of the estimator, ``module__…`` and the like among them.
 
@@ -92,7 +63,7 @@ class NestedParamsEstimator(BaseEstimator):
         -------
         params : dict
         """
-        return {**super().get_params(deep=False), **self._nested_params()}
+        return {**super().get_params(deep=False), **nested_params(self)}
 
     def set_params(self, **params):
         """Set parameters; ``module__…`` and the like may be new ones.
@@ -117,11 +88,65 @@ class NestedParamsEstimator(BaseEstimator):
                 raise ValueError(
                     f"Invalid parameter {name!r} for estimator {type(self).__name__}. Valid "
                     f"parameters are: {sorted(known)}, and names that begin with "
-                    f"{_PREFIX_LIST}.{self._hint(name)}"
+                    f"{_PREFIX_LIST}.{_hint(self, name)}"
                 )
         for name, value in params.items():
             setattr(self, name, value)
         return self
+
+
+def set_nested(estimator, params):
+    """Set what the constructor was given as ``**kwargs``.
+
+    Parameters
+    ----------
+    estimator : NestedParamsEstimator
+    params : dict
+
+    Raises
+    ------
+    TypeError
+        If a name is none of a part's parameter.
+    """
+    for name, value in params.items():
+        if not is_nested(name):
+            raise TypeError(
+                f"{type(estimator).__name__} got an unexpected argument {name!r}. Beside its "
+                f"own parameters it takes names that begin with {_PREFIX_LIST}."
+                f"{_hint(estimator, name)}"
+            )
+        setattr(estimator, name, value)
+
+
+def nested_params(estimator):
+    """The parameters ``part__name`` of an estimator, as a dict.
+
+    Parameters
+    ----------
+    estimator : NestedParamsEstimator
+
+    Returns
+    -------
+    params : dict
+    """
+    return {name: value for name, value in vars(estimator).items() if is_nested(name)}
+
+
+def _hint(estimator, name):
+    """ " Did you mean …?", where a parameter is known that may be meant by ``name``."""
+    meant = {own: own for own in estimator.get_params(deep=False) if not is_nested(own)}
+    meant.update(ELSEWHERE)
+    for prefix in PREFIXES:
+        part: Any = getattr(estimator, prefix, None)
+        try:
+            parameters = inspect.signature(part).parameters
+        except (TypeError, ValueError):
+            continue  # an instance, or a name
+        for of_part in parameters:
+            meant.setdefault(of_part, f"{prefix}__{of_part}")
+            meant[f"{prefix}__{of_part}"] = f"{prefix}__{of_part}"
+    close = difflib.get_close_matches(name, meant, n=1, cutoff=0.75)
+    return f" Did you mean {meant[close[0]]}?" if close else ""
 
 
 _PREFIX_LIST = ", ".join(f"'{prefix}__'" for prefix in PREFIXES)

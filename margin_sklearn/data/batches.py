@@ -98,6 +98,16 @@ class Samples(Dataset):
             index = index.cpu().numpy()
         return to_tensor(self.X[index], self.device, self.dtype, copy=shared)
 
+    def restrict(self, positions):
+        """Make batches of some samples only.
+
+        Parameters
+        ----------
+        positions : torch.Tensor of int64 of shape (n_active,) or None
+            Their row indices; None for all.
+        """
+        self.active = positions
+
     def labels(self, index):
         """(y, weight) at ``index``; weight is None for unweighted samples."""
         weight = None if self.weight is None else self.weight[index]

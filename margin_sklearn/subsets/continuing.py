@@ -9,17 +9,19 @@ from sklearn.base import clone
 
 from ..adapters.registry import as_network
 from ..adapters.unwrap import innermost
-from ..classifier.estimator import MarginClassifier
+from ..classifier.estimator import MarginClassifier, begin_fit
 from ..classifier.pipelines import final_classifier, fit_transformers, pass_on_random_state
 from ..classifier.settings import check_settings
+from ..data.batches import Samples
 from ..data.rows import take_rows
 from ..data.weights import check_sample_weight
 from ..exceptions import NotSeparatedWarning
 from ..scales.registry import get_scale
 from ..scoring.evaluation import check_samples, margins_at
-from .pruning import Pruning, train_pruned, train_watched
+from ..training.run import TrainingRun
+from .pruning import Pruning, TrainingWatch
 
-__all__ = ["Trained", "score_fitted", "train", "weighted"]
+__all__ = ["Separated", "Trained", "score_fitted", "separate", "train", "weighted"]
 
 # The continuing learning rate as a share of the training one, chosen by measurement.
 LR_SHARE = 0.2
@@ -36,6 +38,35 @@ HISTORY = [
 ]
 
 
+class Separated(NamedTuple):
+    """A training that has come to separation, or has used up its epochs.
+
+    Parameters
+    ----------
+    estimator : MarginClassifier or Pipeline
+    run : TrainingRun
+        Of the classifier at its end.
+    samples : Samples
+        Those that it was trained on.
+    rows : ndarray of int of shape (n_rows,)
+        Their row indices.
+    margins : ndarray of float of shape (n_rows,)
+        In logits.
+    candidates : ndarray of bool of shape (n_rows,)
+        Which of them may be selected.
+    history : list of dict
+        One per epoch.
+    """
+
+    estimator: Any
+    run: TrainingRun
+    samples: Samples
+    rows: np.ndarray
+    margins: np.ndarray
+    candidates: np.ndarray
+    history: list
+
+
 class Trained(NamedTuple):
     """A fitted estimator, and what is known of its training.
 
@@ -45,7 +76,7 @@ class Trained(NamedTuple):
     margins : ndarray of float of shape (n_rows,)
         In logits, of the samples that take part.
     rows : ndarray of int of shape (n_rows,)
-        Their positions.
+        Their row indices.
     candidates : ndarray of bool of shape (n_rows,)
         Which of them may be selected.
     history : DataFrame of shape (n_epochs, 9)
@@ -61,7 +92,7 @@ class Trained(NamedTuple):
 
 
 def train(selector, X, y, sample_weight, choose, rng):
-    """Train a clone of the estimator to separation, and go on with what ``choose`` chooses.
+    """Train a clone of the estimator to separation, and continue with what ``choose`` chooses.
 
     Parameters
     ----------
@@ -76,6 +107,54 @@ def train(selector, X, y, sample_weight, choose, rng):
     Returns
     -------
     trained : Trained
+    """
+    separated = separate(selector, X, y, sample_weight)
+    run, margins, history = separated.run, separated.margins, separated.history
+    if selector.continue_epochs and not run.interrupted:
+        pruning = Pruning(
+            lambda margins: choose(margins, separated.rows, separated.candidates),
+            separated.candidates,
+            margins,
+            lr=LR_SHARE * run.lr if selector.continue_lr == "auto" else selector.continue_lr,
+            reselect_every=selector.reselect_every,
+            score_share=selector.score_share,
+            rng=rng,
+        )
+        margins = run.fit_guarded(
+            separated.samples,
+            selector.continue_epochs,
+            pruning,
+            freeze_batch_norm=selector.freeze_batch_norm,
+        )
+        history = [*history, *pruning.rows_]
+    return Trained(
+        separated.estimator,
+        margins,
+        separated.rows,
+        separated.candidates,
+        _table(history),
+        run.separation.epoch_,
+    )
+
+
+def separate(selector, X, y, sample_weight):
+    """Train a clone of the estimator until it separates the samples.
+
+    Parameters
+    ----------
+    selector : MarginSubsetSelector
+        Its settings; it is not changed.
+    X, y, sample_weight
+        As for its ``fit``.
+
+    Returns
+    -------
+    separated : Separated
+
+    Warns
+    -----
+    NotSeparatedWarning
+        If it does not, and ``on_unseparated="warn"``.
     """
     estimator = (
         MarginClassifier(max_epochs=200) if selector.estimator is None else selector.estimator
@@ -96,39 +175,20 @@ def train(selector, X, y, sample_weight, choose, rng):
     inputs = fit_transformers(estimator, X, y)
     if not hasattr(inputs, "shape"):
         inputs = np.asarray(inputs)
-    rows, watch = train_watched(classifier, inputs, y, sample_weight, aum=selector.noise_guard)
-    margins = watch.margins_
+    run, samples, rows = begin_fit(classifier, inputs, y, sample_weight)
+    watch = TrainingWatch(run.margin_history, aum=selector.noise_guard)
+    margins = run.fit(samples, classifier.max_epochs, watch=watch)
     if margins is None:
         margins = _margins(classifier, take_rows(inputs, rows), np.asarray(y)[rows])
-    interrupted = classifier.net_.interrupted_
-    if not classifier.separated_ and not interrupted:
-        _not_separated(selector, np.mean(margins > 0), f"{classifier.n_iter_} epochs")
+    if not run.separation.separated_ and not run.interrupted:
+        _not_separated(selector, np.mean(margins > 0), f"{run.n_epochs} epochs")
     candidates = watch.aum_ >= 0 if selector.noise_guard else np.ones(len(rows), dtype=bool)
     if not candidates.any():
         raise ValueError(
-            "noise_guard suspects every sample: the network got none of them right early "
-            "in training. Raise max_epochs, or set noise_guard=False."
+            "noise_guard suspects every sample: the network classified none of them correctly "
+            "early in training. Raise max_epochs, or set noise_guard=False."
         )
-    history = watch.rows_
-    if selector.continue_epochs and not interrupted:
-        lr = selector.continue_lr
-        if lr == "auto":
-            lr = LR_SHARE * classifier.net_.optimizer_.param_groups[0]["lr"]
-        pruning = Pruning(
-            lambda margins: choose(margins, rows, candidates),
-            candidates,
-            margins,
-            lr=lr,
-            reselect_every=selector.reselect_every,
-            score_share=selector.score_share,
-            freeze_batch_norm=selector.freeze_batch_norm,
-            rng=rng,
-        )
-        train_pruned(classifier, inputs, y, sample_weight, pruning, selector.continue_epochs)
-        margins, history = pruning.margins_, [*history, *pruning.rows_]
-    return Trained(
-        estimator, margins, rows, candidates, _table(history), classifier.separation_epoch_
-    )
+    return Separated(estimator, run, samples, rows, margins, candidates, watch.rows_)
 
 
 def score_fitted(selector, X, y, sample_weight, choose, rng):
@@ -158,7 +218,7 @@ def _not_separated(selector, accuracy, after):
     )
     if selector.on_unseparated == "raise":
         raise RuntimeError(message)
-    warnings.warn(message, NotSeparatedWarning, stacklevel=4)
+    warnings.warn(message, NotSeparatedWarning, stacklevel=5)
 
 
 def _table(history):

@@ -1,34 +1,30 @@
 """Training on a few samples, chosen again and again, with an eye on all of them."""
 
-import copy
 import math
 import time
 
 import numpy as np
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import Callback
 
-from ..adapters.network import logit_margins
-from ..data.rows import chunk_length
-from ..data.validation import validate_fit
-from ..nn.layer_kinds import is_batch_norm
-from ..training.callbacks import (
-    OwnCallback,
-    StopTraining,
-    refuse_not_finite,
-    weights_may_have_changed,
-)
+from ..training.callbacks import StopTraining, refuse_not_finite, sample_margins
+from ..training.state import NetState
 
-__all__ = ["Pruning", "TrainingWatch", "train_pruned", "train_watched"]
+__all__ = ["Pruning", "TrainingWatch"]
 
 # Epochs that may be undone before going on is given up.
 MAX_ROLLBACKS = 5
 
 
-class TrainingWatch(OwnCallback):
+class TrainingWatch(Callback):
     """What the selector wants to know of an ordinary training: its cost, the mean margins.
 
-    Called after ``margin_history``, before ``separation``.
+    Parameters
+    ----------
+    margin_history : MarginHistory
+        Called before this callback.
+    aum : bool, default=False
+        Whether ``aum_`` is wanted.
 
     Attributes
     ----------
@@ -38,13 +34,9 @@ class TrainingWatch(OwnCallback):
         Area under the margin (Pleiss et al. 2020): the margin of each sample, as the training
         passes saw it, averaged over the first quarter of the epochs, at least five. Later on,
         wrong labels are being learned by heart, and are right. Asked for by ``aum``.
-    margins_ : ndarray of shape (n_samples,) or None
-        Margins at the end, where separation was found out by looking at every sample.
     """
 
-    margins_: np.ndarray | None
-
-    def __init__(self, margin_history=None, aum=False):
+    def __init__(self, margin_history, aum=False):
         self.margin_history = margin_history
         self.aum = aum
 
@@ -92,7 +84,7 @@ class TrainingWatch(OwnCallback):
         return min(epochs, max(5, math.ceil(epochs / 4)))
 
 
-class Pruning(OwnCallback):
+class Pruning(Callback):
     """Chooses what each epoch trains on, scores the rest now and then, undoes bad epochs.
 
     After every ``reselect_every`` epochs part of the samples is scored: of ``score_share`` one
@@ -114,7 +106,6 @@ class Pruning(OwnCallback):
         Learning rate while this callback is there.
     reselect_every : int
     score_share : float
-    freeze_batch_norm : bool
     rng : numpy.random.Generator
         Orders the turns.
 
@@ -135,7 +126,6 @@ class Pruning(OwnCallback):
         lr,
         reselect_every,
         score_share,
-        freeze_batch_norm,
         rng,
     ):
         self.choose = choose
@@ -144,7 +134,6 @@ class Pruning(OwnCallback):
         self.lr = lr
         self.reselect_every = reselect_every
         self.score_share = score_share
-        self.freeze_batch_norm = freeze_batch_norm
         self.rng = rng
 
     def on_train_begin(self, net, X=None, **kwargs):
@@ -153,10 +142,6 @@ class Pruning(OwnCallback):
         self.n_scored_, self.n_rollbacks_, self.scoring_seconds_ = 0, 0, 0.0
         self.finished_ = False
         self.turn_, self.turns_ = 0, self.rng.permutation(len(X))
-        if self.freeze_batch_norm:
-            net.frozen = tuple(part for part in net.module_.modules() if is_batch_norm(part))
-            net._set_training(False)
-        net.must_converge = False
         self.lrs_ = [group["lr"] for group in net.optimizer_.param_groups]
         self._set_lr(net, self.lr)
         self.margins_ = np.empty(len(X))
@@ -211,15 +196,13 @@ class Pruning(OwnCallback):
             self._finish(net)
         for group, lr in zip(net.optimizer_.param_groups, self.lrs_, strict=True):
             group["lr"] = lr
-        net.frozen, net.must_converge = (), True
-        net._set_training(False)
-        self.data_.active = None
+        self.data_.restrict(None)
         # Weights are not to be pickled with the network.
         del self.good_, self.verified_
 
-    def conclude(self, net, dataset):
-        """Margins of the network as it ends."""
-        if weights_may_have_changed(net):
+    def conclude(self, net, samples, weights_changed):
+        """Margins of the network as it ends; see :meth:`TrainingRun.fit_guarded`."""
+        if weights_changed:
             self._score(net, np.arange(len(self.margins_)))
         refuse_not_finite(net, np.isfinite(self.margins_).all())
         # Nor are samples.
@@ -229,7 +212,7 @@ class Pruning(OwnCallback):
     # --- choosing -------------------------------------------------------------------
 
     def _select(self):
-        self.data_.active = torch.from_numpy(self.choose(self.margins_))
+        self.data_.restrict(torch.from_numpy(self.choose(self.margins_)))
 
     def _due(self):
         """The samples to score now: half those near the boundary, half by turns."""
@@ -244,15 +227,9 @@ class Pruning(OwnCallback):
 
     def _score(self, net, rows):
         start = time.perf_counter()
-        step = chunk_length(math.prod(self.data_.shape[1:]))
-        net._set_training(False)
-        with torch.no_grad():
-            for first in range(0, len(rows), step):
-                part = rows[first : first + step]
-                index = torch.from_numpy(part).to(self.data_.device)
-                logits = net.infer(self.data_.rows(index))
-                margins = logit_margins(logits, self.data_.y[index])
-                self.margins_[part] = margins.cpu().numpy()
+        chunks = sample_margins(net.network, self.data_, torch.from_numpy(rows))
+        for part, margins in chunks:
+            self.margins_[part.numpy()] = margins.cpu().numpy()
         self.n_scored_ += len(rows)
         self.scoring_seconds_ += time.perf_counter() - start
 
@@ -294,64 +271,14 @@ class Pruning(OwnCallback):
         return True
 
     def _state(self, net):
-        return (
-            {name: value.clone() for name, value in net.module_.state_dict().items()},
-            copy.deepcopy(net.optimizer_.state_dict()),
-            self.margins_.copy(),
-        )
+        return NetState.copy(net), self.margins_.copy()
 
     def _restore(self, net, state):
-        module, optimizer, margins = state
-        net.module_.load_state_dict(module)
-        net.optimizer_.load_state_dict(copy.deepcopy(optimizer))
+        of_net, margins = state
+        of_net.restore(net)
         self.margins_ = margins.copy()
 
     def _set_lr(self, net, lr):
         for group, old in zip(net.optimizer_.param_groups, self.lrs_, strict=True):
             # Groups keep their proportions; a schedule may have come to 0.
             group["lr"] = lr * old / self.lrs_[0] if self.lrs_[0] else lr
-
-
-def train_watched(classifier, X, y, sample_weight, aum=False):
-    """Fit a MarginClassifier with a TrainingWatch.
-
-    Returns
-    -------
-    rows : ndarray of int
-        Positions of the samples that take part (their weight is not 0).
-    watch : TrainingWatch
-    """
-    made = []
-
-    def arrange(callbacks):
-        own = classifier._own
-        made.append(TrainingWatch(own.margin_history, aum))
-        place = [callback for _, callback in callbacks].index(own.separation)
-        return [*callbacks[:place], ("watch", made[0]), *callbacks[place:]]
-
-    rows, margins = classifier._fit_all(X, y, sample_weight, arrange)
-    watch = made[0]
-    watch.margins_ = margins
-    return rows, watch
-
-
-def train_pruned(classifier, X, y, sample_weight, pruning, epochs):
-    """Go on training a fitted MarginClassifier on the samples that a Pruning chooses.
-
-    Its callbacks go on, too, but for those that set learning rates or look for separation.
-    """
-    own = classifier._own
-
-    def arrange(callbacks):
-        kept = [
-            (name, callback)
-            for name, callback in callbacks
-            if callback not in (own.margin_history, own.separation)
-            and not isinstance(callback, LRScheduler)
-        ]
-        return [("margin_history", own.margin_history), ("pruning", pruning), *kept]
-
-    X, y = validate_fit(classifier, X, y, reset=False)
-    classifier._fit(X, y, sample_weight, fresh=False, epochs=epochs, arrange=arrange)
-    separation = own.separation
-    separation.separated_ = bool(np.mean(pruning.margins_ > 0) >= separation.share - 1e-9)

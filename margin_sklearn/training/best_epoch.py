@@ -1,18 +1,19 @@
 """Training that ends with the weights of its best epoch, without a validation set."""
 
 import torch
+from skorch.callbacks import Callback
 
 from ..adapters.network import Network
 from ..neighborhoods.perturbed import N_DRAWS, pseudo_points
 from ..scales.registry import get_scale
 from ..scoring.curve import margin_auc
 from ..scoring.evaluation import DEFAULT, MAX_SAMPLES, margins_around
-from .callbacks import OwnCallback
+from .state import NetState
 
 __all__ = ["BestEpoch"]
 
 
-class BestEpoch(OwnCallback):
+class BestEpoch(Callback):
     """Scores each epoch by its margin-AUC on the training samples; restores the best one.
 
     The score is ``margin_auc_score``, at two pseudo-points around each of at most 2,000
@@ -26,8 +27,6 @@ class BestEpoch(OwnCallback):
         The epoch, from 1, whose weights the network has; None if another callback gave it
         others.
     """
-
-    changes_weights = True
 
     def initialize(self):
         self.epoch_ = None
@@ -45,27 +44,25 @@ class BestEpoch(OwnCallback):
         self.weight_ = points.weights(weight)
         self.best_, self.score_ = None, -float("inf")
         if net.history:
-            self.best_, self.score_ = self._weights(net), self._score()
+            self.best_, self.score_ = NetState.copy(net, optimizer=False), self._score()
 
     def on_epoch_end(self, net, **kwargs):
         score = self._score()
         net.history.record("margin_auc", score)
         if score > self.score_:
             self.score_, self.epoch_ = score, len(net.history)
-            self.best_ = self._weights(net)
+            self.best_ = NetState.copy(net, optimizer=False)
 
     def on_train_end(self, net, **kwargs):
         if self.best_ is not None:
-            net.module_.load_state_dict(self.best_)
+            self.best_.restore(net)
         # The samples are not to be pickled with the network.
         self.weight_, self.scored_ = None, ()
 
-    def conclude(self, net, dataset):
+    def conclude(self, net):
         """Forget the epoch if the network has other weights after all."""
-        if self.best_ is not None:
-            now = net.module_.state_dict()
-            if not all(torch.equal(now[name], value) for name, value in self.best_.items()):
-                self.epoch_ = None
+        if self.best_ is not None and not self.best_.holds(net):
+            self.epoch_ = None
         self.best_ = None
 
     def _score(self):
@@ -77,10 +74,6 @@ class BestEpoch(OwnCallback):
             floor=DEFAULT["floor"] * unit,
             ceiling=DEFAULT["ceiling"] * unit,
         )
-
-    @staticmethod
-    def _weights(net):
-        return {name: value.clone() for name, value in net.module_.state_dict().items()}
 
 
 def _same(rows):

@@ -1,4 +1,4 @@
-"""skorch callbacks: margins of every epoch, separation, progress."""
+"""skorch callbacks: margins of every epoch, separation."""
 
 import math
 
@@ -7,45 +7,19 @@ import torch
 from skorch.callbacks import Callback
 
 from ..adapters.network import logit_margins
-from ..data.rows import chunk_length
 
 __all__ = [
     "MarginHistory",
-    "OwnCallback",
-    "ProgressBar",
     "Separation",
+    "StopTraining",
     "refuse_not_finite",
-    "weights_may_have_changed",
+    "sample_margins",
 ]
 
 # Looked at first when separation is checked; more would cost, fewer would often not tell.
 N_SUSPECTS = 32
 # Logits are kept up to this many numbers before their margins are taken (16 MB in float32).
 REDUCE_AT = 2**22
-
-
-class OwnCallback(Callback):
-    """A callback of this package. It has the last word, when all others have ended training.
-
-    Others may give the network other weights when training ends, as
-    ``EarlyStopping(load_best=True)`` does; what is said of the network has to be right after
-    that.
-    """
-
-    # Whether it does so itself.
-    changes_weights = False
-
-    def conclude(self, net, dataset):
-        """Called with the samples after ``on_train_end`` of all callbacks."""
-
-
-def weights_may_have_changed(net):
-    """Whether a callback may have changed the weights when training ended."""
-    return any(
-        type(callback).on_train_end is not Callback.on_train_end
-        and getattr(type(callback), "changes_weights", True)
-        for _, callback in net.callbacks_
-    )
 
 
 def refuse_not_finite(net, finite):
@@ -58,7 +32,7 @@ def refuse_not_finite(net, finite):
         )
 
 
-class MarginHistory(OwnCallback):
+class MarginHistory(Callback):
     """Records each epoch's training accuracy and mean margin, from the training passes.
 
     The logits are those the loss was computed from, so no pass is added: they are of the
@@ -103,7 +77,7 @@ class MarginHistory(OwnCallback):
         self.logits_, self.targets_, self.parts_, self.margins_ = [], [], [], None
 
 
-class Separation(OwnCallback):
+class Separation(Callback):
     """Notices exactly when the network, in evaluation mode, classifies every sample right.
 
     Or a share of them: then some errors are allowed. After an epoch the samples with the
@@ -165,20 +139,34 @@ class Separation(OwnCallback):
                 self.stopped_ = True
                 raise StopTraining
 
-    def conclude(self, net, dataset):
-        """Bring the answer up to date.
+    def adopt(self, stop, share):
+        """Continue training with another criterion."""
+        self.stop, self.share = stop, share
+
+    def judge(self, margins):
+        """Take over the margins that all samples have in the end."""
+        self.separated_ = bool(np.mean(margins > 0) >= self.share - 1e-9)
+
+    def conclude(self, net, dataset, weights_changed):
+        """Bring the answer up to date when training has ended.
+
+        Parameters
+        ----------
+        net : MarginNet
+        dataset : Samples
+        weights_changed : bool
+            Whether callbacks may have changed the weights after the last epoch.
 
         Returns
         -------
         margins : ndarray of shape (n_samples,) or None
-            In evaluation mode, where all samples had to be looked at.
+            In evaluation mode, where all samples had to be evaluated.
         """
-        kept = not weights_may_have_changed(net)
-        # Known already if the last epoch ran to its end, was looked at, and was kept.
-        if self.known_at_ != len(net.history) or not kept:
+        # Known already if the last epoch was complete, evaluated, and kept.
+        if self.known_at_ != len(net.history) or weights_changed:
             self.separated_ = self._separates(net, dataset)
             ended = bool(net.history) and "train_loss" in net.history[-1]
-            if self.separated_ and self.epoch_ is None and kept and ended:
+            if self.separated_ and self.epoch_ is None and not weights_changed and ended:
                 self.epoch_ = len(net.history)
         refuse_not_finite(net, self.finite_)
         margins, self.margins_ = self.margins_, None
@@ -194,58 +182,53 @@ class Separation(OwnCallback):
         if margins is not None and len(margins) == n:
             few = margins.topk(min(N_SUSPECTS + allowed, n), largest=False).indices
             suspects = dataset.order[few.to(dataset.order.device)]
-            margins_of_few = self._margins(net, dataset, suspects)
+            margins_of_few = torch.cat(
+                [margins for _, margins in sample_margins(net.network, dataset, suspects)]
+            )
             if (~(margins_of_few > 0)).sum() > allowed:
                 self.finite_ = bool(margins_of_few.isfinite().all())
                 return False
             # Smallest margins first: where there is an error, it comes early.
             order = dataset.order[margins.argsort().to(dataset.order.device)]
         found = np.empty(n)
-        for index in order.split(chunk_length(math.prod(dataset.shape[1:]))):
-            margins = self._margins(net, dataset, index)
+        for rows, margins in sample_margins(net.network, dataset, order):
             self.finite_ = self.finite_ and bool(margins.isfinite().all())
-            found[index.cpu().numpy()] = margins.cpu().numpy()
+            found[rows.cpu().numpy()] = margins.cpu().numpy()
             allowed -= int((~(margins > 0)).sum())
             if allowed < 0:
                 return False
         self.margins_ = found
         return True
 
-    @staticmethod
-    def _margins(net, dataset, index):
-        with torch.no_grad():
-            net._set_training(False)
-            logits = net.infer(dataset.rows(index))
-            return logit_margins(logits, dataset.y[index.to(dataset.device)])
+
+def sample_margins(network, samples, rows):
+    """Margins in evaluation mode of some of the samples that a network is trained on.
+
+    Parameters
+    ----------
+    network : Network
+    samples : Samples
+    rows : torch.Tensor of int64 of shape (n,)
+        Their row indices, in the order in which they are evaluated.
+
+    Yields
+    ------
+    rows : torch.Tensor of int64
+        A chunk of them.
+    margins : torch.Tensor
+        In logits.
+    """
+
+    def margins_of(x, chunk):
+        return network.margins(x, samples.y[rows[chunk].to(samples.device)])
+
+    width = math.prod(samples.shape[1:])
+    chunks = network.in_chunks(
+        margins_of, lambda chunk: samples.rows(rows[chunk]), len(rows), width
+    )
+    for chunk, margins in chunks:
+        yield rows[chunk], margins
 
 
 class StopTraining(KeyboardInterrupt):
     """Ends skorch's loop (it stops at KeyboardInterrupt) for a reason of ours."""
-
-
-class ProgressBar(OwnCallback):
-    """One tqdm bar over the epochs, with loss, accuracy and margin."""
-
-    def on_train_begin(self, net, **kwargs):
-        from tqdm.auto import tqdm
-
-        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc="fit")
-
-    def on_epoch_end(self, net, **kwargs):
-        row = net.history[-1]
-        self.bar_.set_postfix(
-            loss=f"{row['train_loss']:.3g}",
-            accuracy=f"{row['train_accuracy']:.3f}",
-            margin=f"{row['train_margin']:.3g}",
-            refresh=False,
-        )
-        self.bar_.update()
-
-    def on_train_end(self, net, **kwargs):
-        self.close()
-
-    def close(self):
-        """Close the bar; it may be called twice."""
-        if getattr(self, "bar_", None) is not None:
-            self.bar_.close()
-            self.bar_ = None

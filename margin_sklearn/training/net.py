@@ -12,9 +12,9 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.exceptions import SkorchException
 
-from ..adapters.network import full_precision
+from ..adapters.network import Network, full_precision
+from ..nn.layer_kinds import is_batch_norm
 from ..nn.weighted_loss import combination
-from .callbacks import OwnCallback
 from .interrupts import interrupts_put_off
 from .portable_state import state_for_pickling, state_for_training
 from .schedules import continued_schedule
@@ -30,17 +30,64 @@ class MarginNet(ClassifierMixin, NeuralNet):
     evaluation mode only when the mode changes, and the history has rows for single batches
     only where ``records_batches`` says that somebody's callbacks may want them. Callbacks see
     batches as pairs of inputs and class indices, and a net that predicts class indices.
+
+    Parameters
+    ----------
+    *args
+        As for :class:`skorch.NeuralNet`.
+    n_classes : int, default=2
+    input_dtype : torch.dtype, default=torch.float32
+        Of the module's input.
+    n_threads : int or None, default=None
+        CPU threads to compute with; None leaves torch's setting.
+    records_batches : bool, default=False
+        Whether the history has a row for each batch.
+    **kwargs
+        As for :class:`skorch.NeuralNet`.
     """
 
-    records_batches = False
+    lr: float
     # Parts of the module that stay in evaluation mode while it trains.
-    frozen: tuple = ()
-    # Whether a loss that is not finite is an error; callbacks may undo such epochs.
-    must_converge = True
+    _frozen: tuple = ()
+    # Whether a loss that is not finite is an error.
+    _must_converge = True
     # Makes one loss of weighted ones, while training with weights.
-    combine: Any = None
+    _combine: Any = None
     # Whether fused=True was our own choice, so that a sparse gradient may undo it.
-    may_unfuse = False
+    _may_unfuse = False
+
+    def __init__(
+        self,
+        *args,
+        n_classes=2,
+        input_dtype=torch.float32,
+        n_threads=None,
+        records_batches=False,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        self.n_classes = n_classes
+        self.input_dtype = input_dtype
+        self.n_threads = n_threads
+        self.records_batches = records_batches
+
+    def initialize(self):
+        """Initialise the parts; from now on the net has ``classes_``, the class indices."""
+        super().initialize()
+        self.classes_ = np.arange(self.n_classes)
+        return self
+
+    @property
+    def network(self):
+        """The module as it is now, for rows that are samples of this training."""
+        return Network(
+            self.module_,
+            _as_is,
+            _as_is,
+            dtype=self.input_dtype,
+            device=torch.device(self.device),
+            n_threads=self.n_threads,
+        )
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         if self.records_batches:
@@ -53,7 +100,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
     def _set_training(self, training=True):
         if self.module_.training != training:
             super()._set_training(training)
-            for part in self.frozen:
+            for part in self._frozen:
                 part.training = False
 
     def predict(self, X):
@@ -64,25 +111,60 @@ class MarginNet(ClassifierMixin, NeuralNet):
         """Loss of a batch; with weights as :mod:`margin_sklearn.nn.weighted_loss` says."""
         target, weight = y_true
         loss = self.criterion_(y_pred, target)
-        return loss if weight is None else self.combine(loss, target, weight)
+        return loss if weight is None else self._combine(loss, target, weight)
 
     @contextmanager
-    def weighting(self, n_classes):
+    def weighting(self):
         """Have a loss for each sample for a while, to be weighted."""
         criterion = self.criterion_
-        self.combine = combination(criterion, n_classes, torch.device(self.device))
+        self._combine = combination(criterion, self.n_classes, torch.device(self.device))
         reduction, criterion.reduction = criterion.reduction, "none"
         try:
             yield
         finally:
-            criterion.reduction, self.combine = reduction, None
+            criterion.reduction, self._combine = reduction, None
 
     def initialize_optimizer(self, *args, **kwargs):
         super().initialize_optimizer(*args, **kwargs)
         closure = inspect.signature(self.optimizer_.step).parameters.get("closure")
         # LBFGS cannot do without a closure; for the others it only costs time.
         self._closure_needed = closure is not None and closure.default is closure.empty
+        self._may_unfuse = bool(self.optimizer_.defaults.get("fused"))
         return self
+
+    @contextmanager
+    def guarded(self, freeze_batch_norm):
+        """Train for a while under a callback that undoes bad epochs.
+
+        A loss that is not finite is no error then; with ``freeze_batch_norm`` batch norms stay
+        in evaluation mode: they keep their statistics, and use them.
+        """
+        if freeze_batch_norm:
+            self._frozen = tuple(
+                part for part in self.module_.modules() if is_batch_norm(part)
+            )
+        self._must_converge = False
+        # The next switch to training mode is to reach all parts, or all but the frozen ones.
+        self._set_training(False)
+        try:
+            yield
+        finally:
+            self._frozen, self._must_converge = (), True
+            self._set_training(False)
+
+    def adopt(self, lr, batch_size):
+        """Continue training with another learning rate and batch size."""
+        for group in self.optimizer_.param_groups:
+            if self.lr != lr:
+                group["lr"] = lr
+                if "initial_lr" in group:  # where a schedule starts
+                    group["initial_lr"] = lr
+        self.lr, self.batch_size = lr, batch_size
+
+    def train(self, samples, epochs):
+        """Train for a number of epochs more, unless a callback or Ctrl-C ends it."""
+        self.max_epochs = epochs
+        return self.partial_fit(samples)
 
     def train_step(self, batch, **fit_params):
         """One optimizer step on a batch; skorch's way where the optimizer needs a closure."""
@@ -90,7 +172,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
             return super().train_step(batch, **fit_params)
         self._zero_grad_optimizer()
         step = self.train_step_single(batch, **fit_params)
-        if self.may_unfuse:
+        if self._may_unfuse:
             self._unfuse_sparse()
         if self._listeners_of("on_grad_computed"):
             self.notify(
@@ -113,7 +195,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
 
     def _unfuse_sparse(self):
         """Give up fused steps, which no sparse gradient can take, after the first batch."""
-        self.may_unfuse = False
+        self._may_unfuse = False
         for group in self.optimizer_.param_groups:
             gradients = [p.grad for p in group["params"] if p.grad is not None]
             if any(gradient.is_sparse for gradient in gradients):
@@ -125,11 +207,10 @@ class MarginNet(ClassifierMixin, NeuralNet):
         return self
 
     @contextmanager
-    def arranged_callbacks(self, arrange):
-        """Have ``arrange(callbacks)`` for a while; both are lists of (name, callback)."""
+    def calling(self, callbacks):
+        """Call these (name, callback) for a while, instead of the net's own."""
         own: list = getattr(self, "callbacks_")  # noqa: B009 (mypy)
-        if arrange is not None:
-            self.callbacks_, self._listeners = arrange(own), {}
+        self.callbacks_, self._listeners = callbacks, {}
         try:
             yield
         finally:
@@ -144,7 +225,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
                 with continued_schedule(callback, self.optimizer_):
                     callback.on_train_begin(self, **cb_kwargs)
         elif method_name == "on_train_end":
-            with self._interrupts_noted():
+            with self.interrupts_noted():
                 for callback in listeners:
                     callback.on_train_end(self, **cb_kwargs)
         else:
@@ -152,8 +233,8 @@ class MarginNet(ClassifierMixin, NeuralNet):
                 getattr(callback, method_name)(self, **cb_kwargs)
 
     @contextmanager
-    def _interrupts_noted(self):
-        """Finish the work after the last epoch, which leaves a network, unless hurried."""
+    def interrupts_noted(self):
+        """Finish the work after the last epoch even if Ctrl-C is pressed, but once only."""
         finished = False
         try:
             with interrupts_put_off(most=1):
@@ -163,16 +244,6 @@ class MarginNet(ClassifierMixin, NeuralNet):
             if not finished:
                 raise
             self.interrupted_ = True
-
-    def conclude(self, dataset):
-        """Let the package's callbacks have the last word; all margins, if they know them."""
-        margins = None
-        with self._interrupts_noted():
-            for _, callback in self.callbacks_:
-                if isinstance(callback, OwnCallback):
-                    found = callback.conclude(self, dataset)
-                    margins = margins if found is None else found
-        return margins
 
     def _listeners_of(self, method_name):
         if method_name not in self._listeners:
@@ -228,7 +299,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
             self.notify("on_batch_end", batch=shown, training=training, **step)
         values = torch.stack(losses).tolist()
         loss = float(np.average(values, weights=sizes))
-        if self.must_converge and not math.isfinite(loss):
+        if self._must_converge and not math.isfinite(loss):
             raise ValueError(
                 f"The training loss became {loss} in epoch {len(self.history)}: training "
                 "diverged. Lower lr, or scale the input (StandardScaler)."
@@ -249,6 +320,10 @@ class MarginNet(ClassifierMixin, NeuralNet):
 
     def __setstate__(self, state):
         self.__dict__.update(state_for_training(state, self._check_device))
+
+
+def _as_is(values):
+    return values
 
 
 def _shown(batch):

@@ -1,57 +1,138 @@
-"""What a MarginClassifier has learned, kept as it was when training fails."""
+"""The state of a net in training: copied, put back, and as plain tensors."""
 
 import itertools
-from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 
-__all__ = ["kept_on_error"]
+__all__ = ["NetState"]
 
 
-@contextmanager
-def kept_on_error(estimator, in_place):
-    """Leave the estimator as it was before the block if an exception comes out of it.
+@dataclass(frozen=True)
+class NetState:
+    """A copy of what training changes in a net; parts that are None are left alone.
 
     Parameters
     ----------
-    estimator : MarginClassifier
-    in_place : bool
-        Whether the block trains ``net_`` on. A new fit makes a new one: then there is nothing
-        to copy.
+    weights : dict of str to torch.Tensor
+        Parameters and buffers of module and criterion.
+    optimizer : dict or None
+        The optimizer's ``state_dict``.
+    history : list of dict or None
+        The rows of skorch's history.
+    generators : list of torch.Tensor or None
+        States of torch's random generators, as
+        :func:`~margin_sklearn.runtime.generator_state` gives them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from margin_sklearn import MarginClassifier
+    >>> from margin_sklearn.training.state import NetState
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MarginClassifier(max_epochs=1, random_state=0).fit(X, y)
+    >>> state = NetState.copy(model.net_)
+    >>> state.holds(model.partial_fit(X, y).net_)
+    False
+    >>> state.restore(model.net_)
+    >>> state.holds(model.net_)
+    True
     """
-    before = dict(vars(estimator))
-    put_back = _net_state(estimator.net_) if in_place else None
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        if put_back is not None:
-            put_back()
-        raise
 
+    weights: dict
+    optimizer: dict | None = None
+    history: list | None = None
+    generators: list | None = None
 
-def _net_state(net):
-    """A function that puts a net back as it is now; weights and optimizer are copied."""
-    attributes = dict(vars(net))
-    tensors = {name: tensor.detach().clone() for name, tensor in _tensors(net).items()}
-    optimizer = _copy(net.optimizer_.state_dict())
-    n_epochs = len(net.history)
-    callbacks = [(callback, dict(vars(callback))) for _, callback in net.callbacks_]
+    @classmethod
+    def copy(cls, net, *, optimizer=True, history=False, generators=None):
+        """The state of a net as it is now.
 
-    def put_back():
-        vars(net).clear()
-        vars(net).update(attributes)
+        Parameters
+        ----------
+        net : MarginNet
+        optimizer : bool, default=True
+            Whether the optimizer's state is part of it.
+        history : bool, default=False
+            Whether the history is part of it.
+        generators : list of torch.Tensor, default=None
+
+        Returns
+        -------
+        state : NetState
+            It shares no memory with the net, but for the rows of a history, which are not
+            changed once their epoch is complete.
+        """
+        return cls(
+            {name: tensor.detach().clone() for name, tensor in _tensors(net).items()},
+            _copied(net.optimizer_.state_dict()) if optimizer else None,
+            list(net.history) if history else None,
+            None if generators is None else _copied(generators),
+        )
+
+    def restore(self, net):
+        """Put the state back into a net; generators are for the caller to put back.
+
+        Parameters
+        ----------
+        net : MarginNet
+            With the same module and optimizer.
+        """
         with torch.no_grad():
             for name, tensor in _tensors(net).items():
-                tensor.copy_(tensors[name])
-        net.optimizer_.load_state_dict(optimizer)
-        del net.history[n_epochs:]
-        for callback, state in callbacks:
-            vars(callback).clear()
-            vars(callback).update(state)
+                tensor.copy_(self.weights[name])
+        if self.optimizer is not None:
+            # A copy: the optimizer would work on what it is given.
+            net.optimizer_.load_state_dict(_copied(self.optimizer))
+        if self.history is not None:
+            net.history[:] = self.history
 
-    return put_back
+    def holds(self, net):
+        """Whether a net has these weights.
+
+        Parameters
+        ----------
+        net : MarginNet
+
+        Returns
+        -------
+        same : bool
+            NaN is not equal to itself.
+        """
+        now = _tensors(net)
+        return all(torch.equal(now[name], kept) for name, kept in self.weights.items())
+
+    def to_tensors(self):
+        """The state as tensors, and what else there is in a form that JSON can store.
+
+        Returns
+        -------
+        tensors : dict of str to torch.Tensor
+        others : dict
+        """
+        tensors: dict[str, torch.Tensor] = {}
+        others = {
+            part: _without_tensors(getattr(self, part), part, tensors)
+            for part in ("weights", "optimizer", "history", "generators")
+        }
+        return tensors, others
+
+    @classmethod
+    def from_tensors(cls, tensors, others):
+        """The state that :meth:`to_tensors` took apart.
+
+        Parameters
+        ----------
+        tensors : dict of str to torch.Tensor
+        others : dict
+
+        Returns
+        -------
+        state : NetState
+        """
+        return cls(**{part: _with_tensors(value, tensors) for part, value in others.items()})
 
 
 def _tensors(net):
@@ -64,12 +145,55 @@ def _tensors(net):
     }
 
 
-def _copy(state):
-    """A copy of nested dicts and lists of tensors; copy.deepcopy takes ten times as long."""
-    if isinstance(state, torch.Tensor):
-        return state.detach().clone()
-    if isinstance(state, dict):
-        return {key: _copy(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [_copy(value) for value in state]
-    return state
+def _copied(value: Any) -> Any:
+    """A copy of nested containers of tensors; copy.deepcopy takes ten times as long."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_copied(item) for item in value)
+    return value
+
+
+def _without_tensors(value, name, tensors):
+    """Nested containers with tensors replaced by their names, for JSON."""
+    if isinstance(value, torch.Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        # A list of pairs: keys may be numbers.
+        return {
+            "dict": [
+                [key, _without_tensors(item, f"{name}.{key}", tensors)]
+                for key, item in value.items()
+            ]
+        }
+    if isinstance(value, list | tuple):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {
+            kind: [
+                _without_tensors(item, f"{name}.{place}", tensors)
+                for place, item in enumerate(value)
+            ]
+        }
+    raise TypeError(
+        f"{name} of the training's state is a {type(value).__name__}, which cannot be stored "
+        "without pickle: numbers, strings, tensors, dicts, lists and tuples can."
+    )
+
+
+def _with_tensors(value, tensors):
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _with_tensors(item, tensors) for key, item in content}
+    items = [_with_tensors(item, tensors) for item in content]
+    return tuple(items) if kind == "tuple" else items

@@ -26,6 +26,8 @@ from margin_sklearn import (
     margin_auc_score,
     margins,
 )
+from margin_sklearn.classifier.estimator import begin_fit
+from margin_sklearn.subsets.pruning import TrainingWatch
 from margin_sklearn.subsets.strategies import select
 
 
@@ -375,10 +377,10 @@ def test_the_noise_guard_finds_wrong_labels(digits):
 
 @pytest.mark.parametrize("epochs", [3, 30])
 def test_the_noise_guard_looks_at_the_mean_margin_of_early_epochs(digits, epochs):
-    from margin_sklearn.subsets.pruning import train_watched
-
     estimator = network(max_epochs=epochs)
-    _, watch = train_watched(estimator, *digits, None, aum=True)
+    run, samples, _ = begin_fit(estimator, *digits)
+    watch = TrainingWatch(run.margin_history, aum=True)
+    run.fit(samples, epochs, watch=watch)
     early = estimator.history_[: {3: 3, 30: 8}[epochs], "train_margin"]
     np.testing.assert_allclose(watch.aum_.mean(), np.mean(early), rtol=1e-5)
     assert watch.sums_ == {}

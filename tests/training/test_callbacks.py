@@ -25,8 +25,10 @@ from margin_sklearn import (
     NotSeparatedWarning,
     margins,
 )
+from margin_sklearn.adapters import logit_margins
 from margin_sklearn.scoring.curve import margins_from_logits
-from margin_sklearn.training.callbacks import Separation, logit_margins
+from margin_sklearn.training import callbacks
+from margin_sklearn.training.callbacks import sample_margins
 
 
 @given(
@@ -63,8 +65,6 @@ def test_many_batches_are_reduced_on_the_way(digits, monkeypatch):
     X, y = digits
     estimator = MarginClassifier(max_epochs=1, batch_size=2, random_state=0)
     plain = clone(estimator).fit(X, y).history_[-1]
-    from margin_sklearn.training import callbacks
-
     monkeypatch.setattr(callbacks, "REDUCE_AT", 7 * 2 * 10)
     assert clone(estimator).fit(X, y).history_[-1] == plain
 
@@ -73,13 +73,13 @@ def test_looking_for_separation_costs_few_samples(digits, monkeypatch):
     """32 samples an epoch while some of them are wrong; all only near separation."""
     X, y = digits
     seen = []
-    margins = Separation._margins
 
-    def counting(net, dataset, index):
-        seen.append(len(index))
-        return margins(net, dataset, index)
+    def counting(network, samples, rows):
+        for part, found in sample_margins(network, samples, rows):
+            seen.append(len(part))
+            yield part, found
 
-    monkeypatch.setattr(Separation, "_margins", staticmethod(counting))
+    monkeypatch.setattr(callbacks, "sample_margins", counting)
     noisy = np.where(np.arange(len(y)) % 10 == 0, (y + 1) % 10, y)
     MarginClassifier(max_epochs=5, random_state=0).fit(X, noisy)
     assert seen == [32] * 5

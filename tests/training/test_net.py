@@ -40,7 +40,7 @@ def test_a_weighted_loss_is_the_mean_of_weight_times_loss(fitted):
     net = fitted.net_
     logits, target = torch.randn(4, 10), torch.tensor([1, 2, 3, 4])
     weight = torch.tensor([0.5, 2.0, 0.5, 1.0])
-    with net.weighting(10):
+    with net.weighting():
         each = net.get_loss(logits, (target, None))
         weighted = net.get_loss(logits, (target, weight))
     assert net.criterion_.reduction == "mean"

@@ -63,7 +63,7 @@ def everything(estimator):
         "optimizer": repr(net.optimizer_.state_dict()),
         "history": copy.deepcopy(list(net.history)),
         "separated": (estimator.separated_, estimator.separation_epoch_),
-        "random": [state.tolist() for state in estimator._generator_state],
+        "random": [state.tolist() for state in estimator._run.generators],
         "callbacks": [name for name, _ in net.callbacks_],
         "settings": (net.lr, net.batch_size, net.max_epochs, net.criterion_.reduction),
     }

@@ -1,0 +1,33 @@
+"""A progress bar over the epochs of a training."""
+
+from skorch.callbacks import Callback
+
+__all__ = ["ProgressBar"]
+
+
+class ProgressBar(Callback):
+    """One tqdm bar over the epochs, with loss, accuracy and margin."""
+
+    def on_train_begin(self, net, **kwargs):
+        from tqdm.auto import tqdm
+
+        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc="fit")
+
+    def on_epoch_end(self, net, **kwargs):
+        row = net.history[-1]
+        self.bar_.set_postfix(
+            loss=f"{row['train_loss']:.3g}",
+            accuracy=f"{row['train_accuracy']:.3f}",
+            margin=f"{row['train_margin']:.3g}",
+            refresh=False,
+        )
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):
+        self.close()
+
+    def close(self):
+        """Close the bar; it may be called twice."""
+        if getattr(self, "bar_", None) is not None:
+            self.bar_.close()
+            self.bar_ = None

@@ -1,0 +1,352 @@
+"""TrainingRun: one training of a network, which can be continued, and what it predicts."""
+
+import warnings
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
+
+from ..data.batches import Samples
+from ..data.precision import largest_value, refuse_large, warn_of_rounding
+from ..data.rows import to_tensor
+from ..runtime import generator_state, recording, seeded, torch_threads
+from .best_epoch import BestEpoch
+from .build import build_module, build_net, copied_callback
+from .callbacks import MarginHistory, Separation
+from .interrupts import finish_import_of_torch
+from .progress import ProgressBar
+from .state import NetState
+from .trial_runs import refuse_batch_norm, try_criterion, try_module
+
+__all__ = ["TrainingRun"]
+
+# A training step of fewer floating-point operations than this runs in one thread, so that the
+# order of sums, and so every bit, does not depend on the threads there are (n_jobs changes
+# them). It is faster for small networks; near the limit several threads would be faster.
+ONE_THREAD_FLOPS = 2e9
+
+
+class TrainingRun:
+    """One training of a network: built from settings and data, continued at will.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    X : ndarray or sparse matrix of shape (n_samples, ...)
+        The first samples it will be trained on: a few of them are for a trial run.
+    n_classes : int
+    device : torch.device
+    seed : int
+        Of torch's generators.
+    names : sequence of str, default=None
+        Of the columns of X, for messages.
+
+    Attributes
+    ----------
+    net : MarginNet
+    settings : TrainingSettings
+        Those that it was last trained with.
+    margin_history : MarginHistory
+    best_epoch : BestEpoch or None
+    separation : Separation
+    progress : ProgressBar or None
+        The callbacks that belong to this package.
+    generators : list of torch.Tensor
+        State of torch's generators where training ended: the next part continues there.
+    """
+
+    def __init__(self, settings, X, *, n_classes, device, seed, names=None):
+        finish_import_of_torch()
+        self.settings = settings
+        with seeded(device, seed), recording():
+            module = build_module(
+                settings.module,
+                settings.of_part("module"),
+                input_shape=tuple(int(side) for side in X.shape[1:]),
+                n_classes=n_classes,
+            ).to(device)
+            dtype, flops = try_module(module, X, largest_value(X), n_classes, device, names)
+            batch_size = settings.batch_size if settings.batch_size > 0 else X.shape[0]
+            # A step is a forward pass and a backward pass of twice its operations.
+            one_thread = 3 * flops * batch_size < ONE_THREAD_FLOPS
+            self.margin_history = MarginHistory()
+            self.best_epoch = None if settings.restore_best is None else BestEpoch()
+            self.separation = Separation(self.margin_history, settings.stop, settings.share)
+            self.progress = ProgressBar() if settings.verbose == 1 else None
+            # Copies: a fit must not change what the constructor was given.
+            users = [copied_callback(entry) for entry in settings.callbacks or []]
+            self.net = build_net(
+                settings,
+                module,
+                self._in_order(users),
+                n_classes=n_classes,
+                device=device,
+                input_dtype=dtype,
+                n_threads=1 if one_thread else None,
+                records_batches=bool(users),
+            )
+            try_criterion(self.net.criterion_, n_classes, device)
+            self.generators = generator_state(device)
+
+    def _in_order(self, users):
+        """All callbacks in the order of their calls."""
+        log = self.settings.verbose >= 2
+        ours = {
+            "epoch_timer": EpochTimer() if log else None,
+            "margin_history": self.margin_history,
+            "best_epoch": self.best_epoch,
+        }
+        after = {"progress_bar": self.progress, "print_log": PrintLog() if log else None}
+        taken = {entry[0] for entry in users if isinstance(entry, tuple)}
+
+        def named(callbacks):
+            return [
+                (_free_name(name, taken), callback)
+                for name, callback in callbacks.items()
+                if callback is not None
+            ]
+
+        return [*named(ours), *users, *named(after), *named({"separation": self.separation})]
+
+    def _entry(self, callback):
+        """A callback with its name in the net."""
+        return next(entry for entry in self.net.callbacks_ if entry[1] is callback)
+
+    def _others(self):
+        """The (name, callback) that are called between margin history and separation."""
+        ends = (self.margin_history, self.separation)
+        return [
+            entry
+            for entry in self.net.callbacks_
+            if not any(entry[1] is callback for callback in ends)
+        ]
+
+    @property
+    def device(self):
+        """The torch device that the module is on."""
+        return torch.device(self.net.device)
+
+    @property
+    def interrupted(self):
+        """Whether Ctrl-C ended the last part of the training."""
+        return self.net.interrupted_
+
+    @property
+    def n_epochs(self):
+        """Number of completed epochs."""
+        return sum("train_loss" in row for row in self.net.history)
+
+    @property
+    def lr(self):
+        """The learning rate now, as schedules have left it."""
+        return self.net.optimizer_.param_groups[0]["lr"]
+
+    # --- training -------------------------------------------------------------------
+
+    def samples(self, X, class_index, weight, names=None):
+        """Samples to train on, in the dtype and on the device of the network.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (n_samples, ...)
+        class_index : ndarray of int of shape (n_samples,)
+        weight : ndarray of shape (n_samples,) or None
+        names : sequence of str, default=None
+            Of the columns, for messages.
+
+        Returns
+        -------
+        samples : Samples
+
+        Raises
+        ------
+        ValueError
+            If values are too large for the network.
+        """
+        largest, dtype = largest_value(X), self.net.input_dtype
+        refuse_large(X, largest, dtype, names)
+        warn_of_rounding(X, largest, dtype, names)
+        return Samples(X, class_index, weight, self.device, dtype)
+
+    def fit(self, samples, epochs, *, watch=None):
+        """Train for a number of epochs.
+
+        Parameters
+        ----------
+        samples : Samples
+        epochs : int
+        watch : skorch.callbacks.Callback, default=None
+            Called for this part of the training only, before separation is checked.
+
+        Returns
+        -------
+        margins : ndarray of shape (n_samples,) or None
+            Of the network as it ends, if the check for separation had to evaluate every
+            sample.
+        """
+        watching = [] if watch is None else [("watch", watch)]
+        callbacks = [
+            self._entry(self.margin_history),
+            *self._others(),
+            *watching,
+            # Last: the others may change the network, and it may end training.
+            self._entry(self.separation),
+        ]
+        return self._train(callbacks, samples, epochs, self.separation)
+
+    def fit_guarded(self, samples, epochs, guard, *, freeze_batch_norm):
+        """Continue training under a callback that chooses samples and undoes bad epochs.
+
+        Other callbacks are called as well, but not those that set learning rates or check for
+        separation.
+
+        Parameters
+        ----------
+        samples : Samples
+        epochs : int
+        guard : skorch.callbacks.Callback
+            With a method ``conclude(net, samples, weights_changed)`` that returns the margins
+            of all samples.
+        freeze_batch_norm : bool
+
+        Returns
+        -------
+        margins : ndarray of shape (n_samples,)
+            Of the network as it ends.
+        """
+        callbacks = [
+            self._entry(self.margin_history),
+            ("guard", guard),
+            *(entry for entry in self._others() if not isinstance(entry[1], LRScheduler)),
+        ]
+        with self.net.guarded(freeze_batch_norm):
+            margins = self._train(callbacks, samples, epochs, guard)
+        self.separation.judge(margins)
+        return margins
+
+    def _train(self, callbacks, samples, epochs, last):
+        finish_import_of_torch()
+        net = self.net
+        if net.batch_size == 1 or len(samples) == 1:
+            refuse_batch_norm(net.module_)
+        weights_changed = self.best_epoch is not None or any(
+            type(callback).on_train_end is not Callback.on_train_end
+            for _, callback in self._others()
+            if callback is not self.progress
+        )
+        with seeded(self.device, state=self.generators), recording(), self._threads():
+            try:
+                with net.calling(callbacks):
+                    with nullcontext() if samples.weight is None else net.weighting():
+                        net.train(samples, epochs)
+                    # The last word, when callbacks may have given the network other weights.
+                    with net.interrupts_noted():
+                        if self.best_epoch is not None:
+                            self.best_epoch.conclude(net)
+                        margins = last.conclude(net, samples, weights_changed)
+            finally:
+                if self.progress is not None:
+                    self.progress.close()
+            self.generators = generator_state(self.device)
+        if self.interrupted:
+            warnings.warn(
+                f"Training was interrupted after {self.n_epochs} epochs; the network is "
+                "fitted as far as it came.",
+                stacklevel=6,
+            )
+        return margins
+
+    def _threads(self):
+        return torch_threads(self.net.n_threads if self.device.type == "cpu" else None)
+
+    def update(self, settings):
+        """Take over settings for the next part of the training.
+
+        Parameters
+        ----------
+        settings : TrainingSettings
+
+        Raises
+        ------
+        ValueError
+            If one has changed that cannot change once the network is built.
+        """
+        changed = settings.changed_from(self.settings)
+        if changed:
+            raise ValueError(
+                f"{', '.join(changed)} changed since the network was built, so training "
+                "cannot continue from it: fit with warm_start=False."
+            )
+        self.net.adopt(settings.lr, settings.batch_size)
+        if settings.weight_decay != self.settings.weight_decay:
+            for group in self.net.optimizer_.param_groups:
+                if "weight_decay" in group:
+                    group["weight_decay"] = settings.weight_decay
+        self.separation.adopt(settings.stop, settings.share)
+        self.settings = settings
+
+    @contextmanager
+    def kept_on_error(self):
+        """Leave the training as it was before the block if an exception comes out of it."""
+        state = NetState.copy(self.net, history=True)
+        parts = [self, self.net, *(callback for _, callback in self.net.callbacks_)]
+        attributes = [(part, dict(vars(part))) for part in parts]
+        try:
+            yield
+        except BaseException:
+            for part, before in attributes:
+                vars(part).clear()
+                vars(part).update(before)
+            state.restore(self.net)
+            raise
+
+    # --- predicting -----------------------------------------------------------------
+
+    def logits(self, X, names=None):
+        """Logits of the network in evaluation mode.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (n_samples, ...)
+        names : sequence of str, default=None
+            Of the columns, for messages.
+
+        Returns
+        -------
+        logits : ndarray of shape (n_samples, n_classes)
+
+        Raises
+        ------
+        ValueError
+            If a logit is not finite.
+        """
+        network = self.net.network
+        if X.dtype.kind in "iu":
+            warn_of_rounding(X, largest_value(X), network.dtype, names)
+
+        def evaluated(x, chunk):
+            with torch.no_grad():
+                return network.logits(x).cpu().numpy()
+
+        def inputs(chunk):
+            return to_tensor(X[chunk], network.device, network.dtype)
+
+        width = int(np.prod(X.shape[1:]))
+        parts = [part for _, part in network.in_chunks(evaluated, inputs, X.shape[0], width)]
+        logits = np.concatenate(parts)
+        finite = np.isfinite(logits).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                f"The network gives logits that are not finite for {np.sum(~finite)} of "
+                f"{len(logits)} samples, the first of them sample {finite.argmin()}: X holds "
+                "values too large for it, or its weights were changed. Scale X as for fitting."
+            )
+        return logits
+
+
+def _free_name(name, taken):
+    """A name for a callback of ours that is not one of the user's."""
+    while name in taken:
+        name += "_"
+    return name

@@ -1,0 +1,129 @@
+"""Trial runs before a training: does the module give logits, does the loss give a number?"""
+
+import warnings
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..adapters.network import full_precision
+from ..data.precision import (
+    float_dtype,
+    refuse_large,
+    rounded_whole_number,
+    takes_whole_numbers,
+)
+from ..data.rows import to_tensor
+from ..nn.layer_kinds import is_batch_norm
+
+__all__ = ["refuse_batch_norm", "try_criterion", "try_module"]
+
+
+def try_module(module, X, largest, n_classes, device, names=None):
+    """Find out what ``module`` takes, and that it gives logits; count its operations.
+
+    It gets floating numbers. If it cannot take them, or they cannot hold the whole numbers
+    that are in ``X``, it gets integers, if it takes those.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    X : ndarray or sparse matrix of shape (n_samples, ...)
+    largest : float
+        The largest absolute value in it.
+    n_classes : int
+    device : torch.device
+    names : sequence of str, default=None
+        Of the columns.
+
+    Returns
+    -------
+    dtype : torch.dtype
+        Of the inputs.
+    flops : float
+        Floating-point operations of a forward pass, per sample.
+
+    Raises
+    ------
+    ValueError
+        If the output is not one logit a class, or is a probability, or if values are too
+        large.
+    """
+    dtype = float_dtype(module)
+    codes = _whole_numbers(X[:2], device)
+    if codes is not None and rounded_whole_number(X, largest, dtype) is not None:
+        dtype = torch.int64 if takes_whole_numbers(module, codes) else dtype
+    refuse_large(X, largest, dtype, names)
+    module.eval()
+    counter = FlopCounterMode(display=False)
+    x = to_tensor(X[:2], device, dtype, copy=True)
+    try:
+        with torch.no_grad(), counter:
+            logits = full_precision(module(x))
+    except (RuntimeError, IndexError) as error:
+        if codes is None or not takes_whole_numbers(module, codes):
+            raise ValueError(
+                f"{type(module).__name__} cannot take samples of shape "
+                f"{tuple(x.shape[1:])}: {error}"
+            ) from error
+        dtype, x = torch.int64, codes
+        with torch.no_grad(), counter:
+            logits = full_precision(module(x))
+    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits)
+    if shape != (len(x), n_classes):
+        raise ValueError(
+            f"{type(module).__name__} must return one logit for each of the {n_classes} "
+            f"classes in y, shape ({len(x)}, {n_classes}), but returned {shape}."
+        )
+    if (logits >= 0).all() and torch.allclose(
+        logits.sum(dim=1), torch.ones(len(x), dtype=logits.dtype, device=logits.device)
+    ):
+        raise ValueError(
+            f"{type(module).__name__} returns probabilities (they sum to 1), but the loss "
+            "expects logits: leave out its last softmax."
+        )
+    return dtype, counter.get_total_flops() / len(x)
+
+
+def _whole_numbers(X, device):
+    """A few rows as int64, or None if they hold fractions."""
+    try:
+        return to_tensor(X, device, torch.int64, copy=True)
+    except ValueError:
+        return None
+
+
+def try_criterion(criterion, n_classes, device):
+    """Raise a ValueError unless ``criterion(logits, class indices)`` is a number."""
+    if isinstance(criterion, torch.nn.NLLLoss):
+        raise ValueError(
+            "criterion=NLLLoss expects log-probabilities, but modules give logits here: "
+            "use criterion='cross_entropy'."
+        )
+    # More rows than columns, so that one cannot pass for the other.
+    logits = torch.zeros(n_classes + 1, n_classes, device=device)
+    try:
+        with warnings.catch_warnings():
+            # torch warns of shapes that it then fails on; the error says it all.
+            warnings.simplefilter("ignore")
+            loss = criterion(
+                logits, torch.zeros(len(logits), dtype=torch.int64, device=device)
+            )
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"{type(criterion).__name__} cannot take logits of shape (n, {n_classes}) and "
+            f"class indices of shape (n,): {error}"
+        ) from error
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        raise ValueError(
+            f"{type(criterion).__name__} must give one number for a batch: leave its "
+            "reduction as it is."
+        )
+
+
+def refuse_batch_norm(module):
+    """Raise a ValueError if a module that is to train on single samples has batch norm."""
+    if any(is_batch_norm(part) for part in module.modules()):
+        raise ValueError(
+            "Batch norm cannot train on one sample at a time (n_samples = 1 or batch_size=1): "
+            "give more samples, raise batch_size, or set module__batch_norm=False."
+        )
