@@ -1,186 +1,125 @@
-"""An error in fit or partial_fit leaves the estimator as it was; Ctrl-C what it learned."""
+"""NetState: what training changes, copied, put back and taken apart into tensors."""
 
-import copy
+import json
 
 import numpy as np
 import pytest
 import torch
-from sklearn.exceptions import NotFittedError
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback
 from torch import nn
 
 from margin_sklearn import MarginClassifier
+from margin_sklearn.runtime import generator_state
+from margin_sklearn.training.state import NetState
 
-SMALL = {
-    "module__hidden_layer_sizes": (12,),
-    "max_epochs": 3,
-    "random_state": 0,
-    "device": "cpu",
-}
-# The only step: its loss is that of the weights before it.
-LAST_STEP = {"weight_decay": 1e30, "max_epochs": 1, "batch_size": -1}
-
-
-class Failing(Callback):
-    """A user's callback that fails, or presses Ctrl-C, when it is told to."""
-
-    when: tuple = ()
-    kind: type[BaseException] = RuntimeError
-
-    def _fail(self, net, event):
-        if (event, len(net.history)) == Failing.when:
-            raise Failing.kind("on purpose")
-
-    def on_train_begin(self, net, **kwargs):
-        self._fail(net, "train_begin")
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        self._fail(net, "batch_end")
-
-    def on_epoch_end(self, net, **kwargs):
-        self._fail(net, "epoch_end")
-
-    def on_train_end(self, net, **kwargs):
-        self._fail(net, "train_end")
+CPU = torch.device("cpu")
+SETTINGS = [
+    {},
+    {"optimizer": "sgd", "optimizer__momentum": 0.9, "optimizer__nesterov": True},
+    {"optimizer": torch.optim.LBFGS, "weight_decay": 0, "lr": 0.1, "batch_size": -1},
+    {"callbacks": [Callback()]},
+]
+settings = pytest.mark.parametrize("settings", SETTINGS, ids=["adamw", "sgd", "lbfgs", "rows"])
 
 
-@pytest.fixture(autouse=True)
-def _no_failure():
-    Failing.when, Failing.kind = (), RuntimeError
+def trained(iris, settings, **others):
+    given = {"module__hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
+    return MarginClassifier(**given, device="cpu", **settings, **others).fit(*iris)
 
 
-def everything(estimator):
-    """All that a fit has left, as comparable things."""
-    net = estimator.net_
-    state = {
-        name: value
-        for name, value in vars(estimator).items()
-        if name.endswith("_") and name != "net_"
-    }
-    return {
-        **{name: np.array(value).tolist() for name, value in state.items()},
-        "weights": [v.tolist() for v in net.module_.state_dict().values()],
-        "optimizer": repr(net.optimizer_.state_dict()),
-        "history": copy.deepcopy(list(net.history)),
-        "separated": (estimator.separated_, estimator.separation_epoch_),
-        "random": [state.tolist() for state in estimator._run.generators],
-        "callbacks": [name for name, _ in net.callbacks_],
-        "settings": (net.lr, net.batch_size, net.max_epochs, net.criterion_.reduction),
-    }
+def weights(net):
+    return [value.clone() for value in net.module_.state_dict().values()]
 
 
-def broken_calls(X, y):
-    """What fails, and how: settings, X, y, keyword arguments."""
-    other = np.asarray(list("abcdefghij"))[y]
-    nan = np.where(np.arange(X.size).reshape(X.shape) == 7, np.nan, X)
-    return {
-        "lr": ({"lr": -1}, X, other, {}),
-        "weights": ({}, X, y, {"sample_weight": -np.ones(len(y))}),
-        "NaN": ({}, nan, y, {}),
-        "two columns of labels": ({}, X[:, :3], np.column_stack([y, y]), {}),
-        "labels": ({}, X, y + 0.5, {}),
-        "lengths": ({}, X, y[:-1], {}),
-        "diverged": ({"lr": 1e30, "optimizer": "sgd"}, X, y, {}),
-        "in the last step": (LAST_STEP, X, y, {}),
-        "module": ({"module__hidden_layer_sizes": "x"}, X, y, {}),
-        "criterion": ({"criterion": nn.BCEWithLogitsLoss}, X, y, {}),
-        "large": ({}, X * 1e20, y, {}),
-    }
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-NAMES = list(broken_calls(np.zeros((2, 4)), np.array([0, 1])))
+@settings
+def test_training_continues_from_a_restored_state_as_if_nothing_had_happened(iris, settings):
+    model = trained(iris, settings, warm_start=True)
+    net, run = model.net_, model._run
+    state = NetState.copy(net, history=True, generators=run.generators)
+    expected = weights(model.fit(*iris).net_)
+    assert not state.holds(net)
+    state.restore(net)
+    assert state.holds(net)
+    assert len(net.history) == 2
+    run.generators = state.generators
+    assert same(weights(model.fit(*iris).net_), expected)
+    assert len(net.history) == 4
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_failed_fit_leaves_the_fitted_network(digits, name):
-    X, y = digits
-    estimator = MarginClassifier(**SMALL).fit(X, y)
-    before, answers = everything(estimator), estimator.predict_proba(X)
-    settings, *data, arguments = broken_calls(X, y)[name]
-    old = {key: estimator.get_params().get(key) for key in settings}
-    with pytest.raises((ValueError, TypeError)):
-        estimator.set_params(**settings).fit(*data, **arguments)
-    estimator.set_params(**old)
-    assert everything(estimator) == before
-    np.testing.assert_array_equal(estimator.predict_proba(X), answers)
+@settings
+def test_a_state_survives_tensors_and_json(iris, settings):
+    model = trained(iris, settings)
+    state = NetState.copy(model.net_, history=True, generators=generator_state(CPU))
+    tensors, others = state.to_tensors()
+    assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
+    again = NetState.from_tensors(tensors, json.loads(json.dumps(others)))
+    assert again.holds(model.net_)
+    assert again.history == state.history
+    assert same(again.generators, state.generators)
+    assert repr(again.optimizer) == repr(state.optimizer)
+    other = trained(iris, settings, lr=2e-3) if "lr" not in settings else model
+    again.restore(other.net_)
+    assert same(weights(other.net_), weights(model.net_))
+    groups = other.net_.optimizer_.param_groups
+    assert groups[0]["lr"] == model.net_.optimizer_.param_groups[0]["lr"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_failed_first_fit_leaves_none(digits, name):
-    settings, *data, arguments = broken_calls(*digits)[name]
-    estimator = MarginClassifier(**{**SMALL, **settings})
-    before = vars(estimator).copy()
-    with pytest.raises((ValueError, TypeError)):
-        estimator.fit(*data, **arguments)
-    assert vars(estimator) == before
-    with pytest.raises(NotFittedError):
-        estimator.predict(digits[0])
-    with pytest.raises((ValueError, TypeError)):
-        estimator.partial_fit(*data, classes=np.arange(10), **arguments)
-    assert vars(estimator) == before
+def test_what_cannot_be_stored_is_named(iris):
+    model = trained(iris, {})
+    model.history_.record("note", {"made by": object()})
+    state = NetState.copy(model.net_, history=True)
+    with pytest.raises(TypeError, match=r"history\.1\.note\.made by .* is a object"):
+        state.to_tensors()
 
 
-@pytest.mark.parametrize("partial", [True, False])
-@pytest.mark.parametrize("event", ["train_begin", "batch_end", "epoch_end", "train_end"])
-@pytest.mark.parametrize("optimizer", ["adamw", torch.optim.LBFGS])
-def test_a_failure_in_training_that_continues_is_undone(digits, partial, event, optimizer):
-    X, y = digits[0][:80], digits[1][:80]
-    settings = {**SMALL, "warm_start": True, "module__dropout": 0.2, "batch_size": 40}
-    if optimizer != "adamw":
-        settings |= {"weight_decay": 0, "module__batch_norm": False}
-    callbacks = [Failing(), LRScheduler(policy="StepLR", step_size=2)]
-
-    def more(estimator):
-        return estimator.partial_fit(X, y) if partial else estimator.fit(X, y)
-
-    def first():
-        return MarginClassifier(**settings, optimizer=optimizer, callbacks=callbacks).fit(X, y)
-
-    estimator = first()
-    before = everything(estimator)
-    done = len(estimator.history_) + (1 if event != "train_begin" else 0)
-    Failing.when = (event, done if partial or event != "train_end" else done + 2)
-    with pytest.raises(RuntimeError, match="on purpose"):
-        more(estimator)
-    assert everything(estimator) == before
-    # It can go on, as if nothing had been.
-    Failing.when = ()
-    assert everything(more(estimator)) == everything(more(first()))
-
-
-def test_predictions_are_never_not_finite(digits):
-    X, y = digits
-    estimator = MarginClassifier(**SMALL).fit(X, y)
+def test_a_copy_shares_no_memory(iris):
+    model = trained(iris, {})
+    state = NetState.copy(model.net_)
     with torch.no_grad():
-        estimator.net_.module_[-1].bias[3] = float("inf")
-    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
-        with pytest.raises(ValueError, match="not finite for 600 of 600 samples"):
-            getattr(estimator, method)(X)
+        for tensor in model.net_.module_.state_dict().values():
+            tensor.zero_()
+        for values in model.net_.optimizer_.state.values():
+            values["exp_avg"].zero_()
+    assert any(tensor.any() for tensor in state.weights.values())
+    assert all(v["exp_avg"].any() for v in state.optimizer["state"].values())
+    state.restore(model.net_)
+    # Nor does what was restored: the state can be restored once more.
+    model.partial_fit(*iris)
+    state.restore(model.net_)
+    assert state.holds(model.net_)
 
 
-def test_a_fit_that_diverges_in_its_last_step_raises(digits):
-    estimator = MarginClassifier(**{**SMALL, **LAST_STEP})
-    with pytest.raises(ValueError, match=r"After epoch 1 .*not finite.*diverged"):
-        estimator.fit(*digits)
+def test_parts_that_were_not_copied_are_left_alone(iris):
+    model = trained(iris, {})
+    state = NetState.copy(model.net_, optimizer=False)
+    model.partial_fit(*iris)
+    optimizer = repr(model.net_.optimizer_.state_dict())
+    state.restore(model.net_)
+    assert state.holds(model.net_)
+    assert repr(model.net_.optimizer_.state_dict()) == optimizer
+    assert len(model.history_) == 3
 
 
-def test_ctrl_c_keeps_the_network_as_far_as_it_came(digits):
-    X, y = digits
-    estimator = MarginClassifier(**SMALL, callbacks=[Failing()], warm_start=True).fit(X, y)
-    Failing.when, Failing.kind = ("batch_end", 5), KeyboardInterrupt
-    with pytest.warns(UserWarning, match="interrupted after 4 epochs"):
-        estimator.fit(X, y)
-    assert estimator.n_iter_ == 4
-    assert np.isfinite(estimator.predict_proba(X)).all()
-    assert estimator.separated_ == (estimator.score(X, y) == 1)
+def test_buffers_and_parameters_of_the_criterion_are_part_of_it(iris):
+    class Tempered(nn.CrossEntropyLoss):
+        def __init__(self):
+            super().__init__()
+            self.temperature = nn.Parameter(torch.ones(()))
+            self.register_buffer("n_calls", torch.zeros((), dtype=torch.int64))
 
+        def forward(self, logits, target):
+            self.n_calls += 1
+            return super().forward(logits / self.temperature, target)
 
-def test_a_warm_start_wants_the_same_classes(digits):
-    X, y = digits
-    estimator = MarginClassifier(**SMALL, warm_start=True).fit(X, y)
-    before = everything(estimator)
-    with pytest.raises(ValueError, match=r"same classes.*lacks \[3, 7\]"):
-        estimator.fit(X[(y != 3) & (y != 7)], y[(y != 3) & (y != 7)])
-    assert everything(estimator) == before
-    # Chunks may lack some.
-    assert estimator.partial_fit(X[y != 3], y[y != 3]).n_iter_ == 4
+    model = trained(iris, {"criterion": Tempered})
+    state = NetState.copy(model.net_)
+    calls = model.net_.criterion_.n_calls.item()
+    model.partial_fit(*iris)
+    assert model.net_.criterion_.n_calls > calls
+    state.restore(model.net_)
+    assert model.net_.criterion_.n_calls == calls
+    assert np.isfinite(model.predict_proba(iris[0])).all()
