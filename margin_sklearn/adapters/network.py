@@ -32,8 +32,8 @@ def logit_margins(logits, y):
 
     .. math:: m_i = f_{y_i}(x_i) - \max_{j \ne y_i} f_j(x_i)
 
-    The other class is chosen first, so that the margin can be differentiated: its gradient is
-    that of one difference of two logits, also where several classes tie.
+    It can be differentiated: its gradient is that of one difference of two logits, also where
+    several classes tie for the largest.
 
     Parameters
     ----------
@@ -54,10 +54,9 @@ def logit_margins(logits, y):
     tensor([ 1.5000, -2.0000])
     """
     own = y[:, None]
-    other = logits.detach().scatter(1, own, -math.inf).argmax(dim=1, keepdim=True)
-    # Where every other logit is -inf, argmax may give the class itself.
-    other = torch.where(other == own, (own + 1) % logits.shape[1], other)
-    return (logits.gather(1, own) - logits.gather(1, other))[:, 0]
+    # Not amax, which shares the gradient out among classes that tie.
+    largest_other = logits.scatter(1, own, -math.inf).max(dim=1, keepdim=True).values
+    return (logits.gather(1, own) - largest_other)[:, 0]
 
 
 @dataclass(frozen=True)
