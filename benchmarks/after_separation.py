@@ -4,10 +4,10 @@
 
 First table: in an ordinary run (``MarginClassifier()`` after a StandardScaler, at most 3,000
 samples, 50 and 200 epochs), the share of epochs after the one that separates the training
-samples, which is the most that can be saved. Second table: the coefficient of variation
-(standard deviation over mean) of the training margins during long training by SGD, with and
-without batch norm and weight decay. It does not change when all margins are scaled by one
-factor; it goes to 0 as they become equal.
+samples: the largest share that can be saved. Second table: the coefficient of variation
+(standard deviation divided by mean) of the training margins during long training with SGD,
+with and without batch norm and weight decay. It does not change if all margins are multiplied
+by one factor, and it tends to 0 as they become equal.
 """
 
 import argparse
@@ -42,7 +42,7 @@ EPOCHS = (10, 30, 100, 300, 1000)
 
 
 def load(name, n, seed):
-    """Standardised X, a table, and y of at most ``n`` samples."""
+    """Standardised X as a table, and y, of at most ``n`` samples."""
     X, y = load_dataset(name)
     rows = np.random.default_rng(seed).permutation(len(X))[:n]
     return StandardScaler().fit_transform(X[rows].reshape(len(rows), -1)), y[rows]
@@ -74,7 +74,7 @@ class Spread(Callback):
 
 
 def spread(name, seed, batch_norm, weight_decay):
-    """Rows of one long training."""
+    """One row per epoch of ``EPOCHS`` in one long training."""
     X, y = load(name, 1000, seed)
     network = MarginClassifier(
         module__hidden_layer_sizes=(128, 128),

@@ -2,9 +2,10 @@
 
     MARGIN_SKLEARN_DATA=... python benchmarks/best_epoch.py [--seeds 0 1 2] [--csv FILE]
 
-Test accuracy for the longer-trained candidates of the tasks of ``rank.py`` (16 per task and
-seed), with: the last epoch; ``restore_best="margin_auc"`` (same training, all samples); early
-stopping on a 20 % hold-out (trained on the other 80 %, best accuracy on the hold-out).
+Test accuracy of the candidates of ``rank.py`` with the longer training (16 per task and
+seed): after the last epoch; with ``restore_best="margin_auc"`` (the same training, on all
+samples); with early stopping (training on 80 % of the samples, and the epoch with the best
+accuracy on the other 20 %).
 """
 
 import argparse
@@ -78,7 +79,7 @@ def compare(task, seed, settings, data):
 
 
 def run(task, seed):
-    """Rows of one task and seed."""
+    """One row per candidate of a task and seed."""
     X, y, X_test, y_test = task.load(seed)
     transformer = task.preprocessing().fit(X)
     X, X_test = (np.asarray(transformer.transform(part), np.float32) for part in (X, X_test))

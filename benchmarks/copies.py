@@ -5,8 +5,8 @@
 For each data set and number of rows: the rows as they are, and with duplicates added. *growth*
 is the least growth of the number of neighbors from some distance to 1.5 times that distance
 (``margin_sklearn.neighborhoods.least_growth``): below .15, rows within that distance are taken
-for duplicates. *merged* is the number of rows taken for duplicates, *copies* the number added.
-Three seeds; growth is given as mean, minimum and maximum.
+for duplicates. *merged* is the number of rows taken for duplicates, and *copies* the number of
+duplicates that were added. Three seeds; growth is given as mean, minimum and maximum.
 """
 
 import argparse
@@ -60,7 +60,7 @@ KINDS = {
 
 
 def smallest_growth(prepared):
-    """The least growth among distinct rows, as ``copy_distance`` looks at it."""
+    """The least growth among distinct rows, computed as in ``copy_distance``."""
     first, _ = group_equal(prepared.keys)
     first = first[np.argsort(prepared.distances_from_mean(first), kind="stable")]
     rows, n = prepared.at(first), len(first)

@@ -46,7 +46,7 @@ def make_case(case):
 
 
 def by_hand(X, y, module_class, settings, batch, epochs, device):
-    """What one writes without a library: tensors on the device, sliced by a permutation."""
+    """A loop written by hand: tensors on the device, indexed by a permutation."""
     X = torch.from_numpy(X).to(device)
     y = torch.from_numpy(y).to(device)
     module = module_class(tuple(X.shape[1:]), int(y.max()) + 1, **settings).to(device)
@@ -57,12 +57,12 @@ def by_hand(X, y, module_class, settings, batch, epochs, device):
         total = torch.zeros((), device=device)
         order = torch.randperm(len(X), device=device)
         for start in range(0, len(X), batch):
-            index = order[start : start + batch]
+            rows = order[start : start + batch]
             optimizer.zero_grad()
-            loss = criterion(module(X[index]), y[index])
+            loss = criterion(module(X[rows]), y[rows])
             loss.backward()
             optimizer.step()
-            total += loss.detach() * len(index)
+            total += loss.detach() * len(rows)
         total.item()
 
 

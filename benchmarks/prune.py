@@ -48,10 +48,10 @@ def dense_convnet(input_shape, n_classes):
 
 @dataclass(frozen=True)
 class Task:
-    """A data set and a network that are to be separated.
+    """A data set and a network that is trained until it separates the data.
 
-    ``decay`` is what an epoch leaves of the learning rate, ``noise`` the share of training
-    labels that are wrong, and ``short`` tasks, which take long, have fewer rows.
+    ``decay`` is the factor of the learning rate per epoch and ``noise`` the share of training
+    samples that are mislabelled. ``short`` tasks take long, so fewer rows are computed.
     """
 
     data: str
@@ -67,9 +67,9 @@ class Task:
         return f"{self.data} {self.n} {self.network}{noise}"
 
     def load(self, seed):
-        """X, y, X_test, y_test, and which of y are wrong.
+        """X, y, X_test, y_test, and a mask of the mislabelled training samples.
 
-        Standardised; images by one mean and deviation.
+        X is standardised, images by a single mean and standard deviation.
         """
         X, y = load_dataset(self.data)
         y = np.unique(y, return_inverse=True)[1]
@@ -87,10 +87,11 @@ class Task:
             return ((X[rows] - mean) / deviation).astype(np.float32)
 
         labels = y[train]
-        wrong = rng.random(self.n) < self.noise
+        mislabelled = rng.random(self.n) < self.noise
         n_classes = y.max() + 1
-        labels[wrong] = (labels[wrong] + rng.integers(1, n_classes, wrong.sum())) % n_classes
-        return scaled(train), labels, scaled(test), y[test], wrong
+        shift = rng.integers(1, n_classes, mislabelled.sum())
+        labels[mislabelled] = (labels[mislabelled] + shift) % n_classes
+        return scaled(train), labels, scaled(test), y[test], mislabelled
 
     def estimator(self, seed):
         """SGD with momentum, batch norm, weight decay."""
@@ -174,14 +175,14 @@ SCRATCH = {"from scratch, 1 % smallest": "smallest", "from scratch, 1 % random":
 
 
 def rows_of(task):
-    """Names of the rows of a task."""
+    """Names of the table rows for a task."""
     if task.noise:
         return NOISY
     return SHORT if task.short else (*ROWS, *SCRATCH)
 
 
 class TestAccuracy(Callback):
-    """Accuracy on the test samples after every so many epochs."""
+    """Accuracy on the test samples after every ``every`` epochs."""
 
     def __init__(self, X, y, every):
         self.X = torch.as_tensor(X)
@@ -198,11 +199,11 @@ class TestAccuracy(Callback):
             return
         net._set_training(False)
         with torch.no_grad():
-            right = [
+            correct = [
                 (net.module_(x).argmax(1) == y).float()
                 for x, y in zip(self.X.split(256), self.y.split(256), strict=True)
             ]
-        self.accuracy_.append(torch.cat(right).mean().item())
+        self.accuracy_.append(torch.cat(correct).mean().item())
 
 
 def separate(task, seed, X, y):
@@ -211,9 +212,9 @@ def separate(task, seed, X, y):
     return continuing.separate(selector, X, y, None)
 
 
-def go_on(separated, settings, seed, data):
-    """Result of the selector with ``settings`` from a separated network on."""
-    X, y, X_test, y_test, wrong = data
+def continue_training(separated, settings, seed, data):
+    """Result of the selector with ``settings``, starting from a separated network."""
+    X, y, X_test, y_test, mislabelled = data
     settings, times = dict(settings), 1
     size = separated.run.net.batch_size
     if settings.pop("steps", False):
@@ -253,15 +254,15 @@ def go_on(separated, settings, seed, data):
         "scored": int(history["n_scored"].sum()),
         "seconds": seconds.sum(),
         "rolled_back": int(history["rolled_back"].sum()),
-        "precision": (wrong & suspects).sum() / max(1, suspects.sum()),
-        "recall": (wrong & suspects).sum() / max(1, wrong.sum()),
+        "precision": (mislabelled & suspects).sum() / max(1, suspects.sum()),
+        "recall": (mislabelled & suspects).sum() / max(1, mislabelled.sum()),
         "curve": " ".join(f"{value:.4f}" for value in getattr(test, "accuracy_", [])),
         "clock": " ".join(f"{value:.3f}" for value in seconds.cumsum()[times - 1 :: times]),
     }
 
 
 def from_scratch(separated, strategy, task, seed, data):
-    """Result of the same network, new, on the 1 % that is selected at separation."""
+    """Result of a new network of the same kind, trained on the 1 % selected at separation."""
     X, y, X_test, y_test, _ = data
     selector = MarginSubsetSelector(
         separated.estimator, strategy=strategy, prefit=True, random_state=seed
@@ -280,7 +281,7 @@ def from_scratch(separated, strategy, task, seed, data):
 
 
 def run(task, seed, done, save):
-    """All rows of a task and seed that are not done yet."""
+    """Compute all rows of a task and seed that are not in the CSV file yet."""
     wanted = [row for row in rows_of(task) if (task.name, seed, row) not in done]
     if not wanted:
         return
@@ -298,19 +299,19 @@ def run(task, seed, done, save):
         if row in SCRATCH:
             result = from_scratch(separated, SCRATCH[row], task, seed, data)
         else:
-            result = go_on(separated, {**ROWS, **GUARDED}[row], seed, data)
+            result = continue_training(separated, {**ROWS, **GUARDED}[row], seed, data)
         save({**common, "row": row, **result})
         print(task.name, seed, row, f"{result['test']:.4f}", flush=True)
 
 
 def report(results):
-    """Print the tables; write those of the guide."""
+    """Print the tables and write those for the documentation."""
     order = [task.name for task in TASKS if task.name in set(results["task"])]
     names = [*ROWS, *GUARDED, *SCRATCH]
     results["place"] = results["row"].map(names.index)
     results = results.set_index("task").sort_values("place").loc[order].reset_index()
-    wrong = results["task"].str.contains("noise")
-    clean, noise = results[~wrong], results[wrong]
+    has_noise = results["task"].str.contains("noise")
+    clean, noise = results[~has_noise], results[has_noise]
     tables = {"prune_verdict": verdict, "prune_rows": summary}
     for name, table in tables.items():
         frame = table(clean)
@@ -337,7 +338,7 @@ def main():
 
 
 def fit_all(options):
-    """Run what is not in the CSV file yet."""
+    """Run everything that is not in the CSV file yet."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", NotSeparatedWarning)
     known = pd.read_csv(options.csv) if options.csv.exists() else pd.DataFrame()

@@ -20,12 +20,12 @@ def _in_order(frame, results):
 
 
 def _wide(results, column):
-    """One row a (task, seed), one column a row of the table."""
+    """One row per task and seed, one column per row of the table."""
     return results.set_index(["task", "seed", "row"])[column].unstack("row")  # noqa: PD010
 
 
 def relative(results):
-    """Per task, seed and row: points over stopping, shares of what going on with all takes."""
+    """Add the gain over stopping and costs relative to all samples, per task, seed and row."""
     results = results.copy()
     test = _wide(results, "test") * 100
     key = pd.MultiIndex.from_frame(results[["task", "seed"]])
@@ -45,7 +45,7 @@ def relative(results):
 
 
 def _time_to(row, goal):
-    """Seconds until the test accuracy is first ``goal`` %; infinite if never."""
+    """Seconds until the test accuracy first reaches ``goal`` %; infinite if it never does."""
     curve = 100 * np.array(str(row["curve"]).split(), dtype=float)
     clock = np.array(str(row["clock"]).split(), dtype=float)
     there = np.flatnonzero(curve >= goal - 0.006)
@@ -53,7 +53,7 @@ def _time_to(row, goal):
 
 
 def each_task(results, task):
-    """The rows of one task: accuracies as mean ± sd, costs as shares of going on with all."""
+    """The rows of one task: accuracy as mean ± sd, costs relative to using all samples."""
     part = relative(results[results["task"] == task])
     group = part.groupby("row")
     frame = pd.DataFrame(
@@ -90,7 +90,7 @@ def summary(results):
 
 
 def verdict(results, row="1 % smallest"):
-    """One row a task: the pruned network beside stopping, going on with all, and random."""
+    """One row per task: the subset compared with stopping, all samples and random samples."""
     part = relative(results)
     rows = {}
     for task, own in part.groupby("task", sort=False):
@@ -124,7 +124,7 @@ def verdict(results, row="1 % smallest"):
 
 
 def noisy(results):
-    """Tasks with wrong labels: test accuracy over stopping, and what is suspected."""
+    """Tasks with mislabelled samples: test accuracy, and precision and recall of suspects."""
     part = relative(results)
     frame = part.pivot_table("test", "task", "row", aggfunc=_spread, sort=False)[
         list(pd.unique(part["row"]))

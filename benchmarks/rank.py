@@ -45,13 +45,13 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def settings_of(task, seed):
-    """The candidates of a task: half as many where it is the copies that are looked at."""
+    """The candidates of a task; half as many for tasks with duplicates."""
     every = candidates(task.kind, seed)
     return every if task.copies is None else every[: len(every) // 2]
 
 
 def run(work, tasks, options, subfolder="."):
-    """``work`` (fit or validate a candidate) for what is not in the cache."""
+    """Call ``work`` (fit or validate a candidate) for all candidates not in the cache."""
     for seed in options.seeds:
         for task in tasks:
             folder = options.cache / f"{task.name}-{seed}" / subfolder
@@ -66,7 +66,7 @@ def run(work, tasks, options, subfolder="."):
 
 
 def score(tasks, options):
-    """Scores of every kept network; those of a finished task are kept, too."""
+    """Compute the scores of every network in the cache; finished tasks are skipped."""
     scores = COPY_SCORES if options.copies else SCORES
     names = list(scores) if options.again == [] else options.again or []
     earlier = None if options.validation is None else pd.read_csv(options.validation)
@@ -97,7 +97,7 @@ def score(tasks, options):
 
 
 def validated(scored, folder, earlier):
-    """The scores of a task with its cross-validated accuracies, or those of an earlier run."""
+    """Add cross-validated accuracies, of this or an earlier run, to the scores of a task."""
     files = sorted((folder / "validation").glob("*.joblib"))
     if len(files) == len(scored):
         rows = [{"candidate": int(file.stem)} | joblib.load(file) for file in files]
@@ -112,11 +112,11 @@ def validated(scored, folder, earlier):
         moved = (both["test"] - both["test then"]).abs()
         print(
             f"{folder.name}: cross-validation of an earlier run; test accuracy differs from "
-            f"then for {(moved > 1e-5).sum()} of {len(both)}, by {moved.max():.3f} at most"
+            f"that run for {(moved > 1e-5).sum()} of {len(both)}, by at most {moved.max():.3f}"
         )
         rows = found[["candidate", *names]].copy()
-        # Times of another run are not comparable with this one's. k fits on k - 1 of k parts
-        # count as k - 1 fits on all samples.
+        # Times of another run are not comparable with those of this one. k fits on k - 1 of k
+        # folds are counted as k - 1 fits on all samples.
         cost = found["candidate"].map(scored.set_index("candidate")["seconds_fit"])
         for k in (3, 5):
             if f"seconds_cv{k}" in rows:
@@ -127,7 +127,7 @@ def validated(scored, folder, earlier):
 
 
 def table(options):
-    """Print the tables, from the CSV alone."""
+    """Print the tables from the CSV file."""
     results = pd.read_csv(options.results)
     frame = by_task(results)
     pd.set_option("display.width", 200, "display.max_columns", 20, "display.max_rows", 200)
@@ -167,15 +167,15 @@ def table(options):
     print(f"\nLocalityWarning on: {', '.join(without) or 'none'}")
     spread = wanted.pivot_table(index="score", columns="seed", values="tau")
     print(f"\nMean tau of each seed\n\n{spread.round(3).to_string()}")
-    print("\nGranulated tau: sign agreement where one hyper-parameter differs, all tasks\n")
+    print("\nGranulated tau: sign agreement if one hyper-parameter differs, all tasks\n")
     print(by_hyperparameter(results).round(2).to_string())
 
 
 def copies_table(options):
-    """Print what copies do to each score, from the CSV alone."""
+    """Print the effect of duplicates on each score, from the CSV file."""
     frame, kinds = copies_by_task(pd.read_csv(options.results))
     pd.set_option("display.width", 200, "display.max_columns", 30, "display.max_rows", 200)
-    print("\nEach kind of copies, means over data sets and seeds\n")
+    print("\nEach kind of duplicates, means over data sets and seeds\n")
     print(kinds.to_string(index=False))
     shown = for_docs_copies(kinds)
     shown.to_csv(options.results.with_name(f"{options.results.stem}_kinds.csv"), index=False)

@@ -20,14 +20,14 @@ from margin_sklearn import MarginClassifier, make_margin_auc_scorer, margin_auc_
 
 
 def megabytes(field):
-    """``VmRSS``, the memory now, or ``VmHWM``, its peak since it was last forgotten."""
+    """``VmRSS``, the current memory, or ``VmHWM``, its peak since the last reset."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field):
             return int(line.split()[1]) / 1024
     raise RuntimeError(f"/proc/self/status has no {field}: this needs Linux.")
 
 
-def forget_peak():
+def reset_peak():
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -53,12 +53,12 @@ def main():
     }
     print(f"{options.rows:,} x 100 float64: {X.nbytes / 2**20:,.0f} MB")
     for name, job in jobs.items():
-        forget_peak()
+        reset_peak()
         before, start = megabytes("VmRSS"), time.perf_counter()
         value = job()
         above = megabytes("VmHWM") - before
         print(
-            f"{name:18s} {value:.4g}, {above:5.0f} MB above the memory before, "
+            f"{name:18s} {value:.4g}, {above:5.0f} MB more than before, "
             f"{time.perf_counter() - start:.0f} s",
             flush=True,
         )

@@ -1,9 +1,12 @@
-"""Checks of parameters, before any work: type and range in one message. NumPy only."""
+"""Checks of parameters: an invalid value raises one message with type and range."""
 
 import math
 import numbers
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = [
     "InvalidParameterError",
@@ -20,28 +23,74 @@ __all__ = [
 
 
 class InvalidParameterError(ValueError, TypeError):
-    """A parameter that is of the wrong type or out of range.
+    """A parameter has the wrong type or is out of range.
 
-    It is both errors, as scikit-learn's own is: the message says type and range at once.
+    A subclass of both errors, as scikit-learn's own class is, because the message states both
+    the type and the range.
     """
 
 
-def refuse(name, wanted, value):
-    """Raise the error of a parameter: what it must be, and what it is."""
+def refuse(name: str, wanted: str, value: object) -> NoReturn:
+    """Raise the error for an invalid parameter: what it must be and what it is.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    wanted : str
+        Type and range, such as "an integer of at least 1".
+    value : object
+        The value that was passed; a long representation is shortened.
+
+    Raises
+    ------
+    InvalidParameterError
+        Always.
+    """
     shown = repr(value)
     if len(shown) > 200:
         shown = f"{shown[:200]}… ({type(value).__name__})"
     raise InvalidParameterError(f"{name} must be {wanted}, got {shown}.")
 
 
-def check_bool(name, value):
-    """Raise unless ``value`` is True or False; the string "no" is neither."""
+def check_bool(name: str, value: object) -> None:
+    """Raise an error unless ``value`` is True or False, of Python or NumPy.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : object
+
+    Raises
+    ------
+    InvalidParameterError
+        For anything else; 0, 1 and strings such as "no" are not accepted.
+    """
     if not isinstance(value, bool | np.bool_):
         refuse(name, "True or False", value)
 
 
-def check_int(name, value, low, high=math.inf, also=()):
-    """Raise unless ``value`` is an integer between two bounds, or one of ``also``."""
+def check_int(
+    name: str, value: Any, low: int, high: float = math.inf, also: Sequence[object] = ()
+) -> None:
+    """Raise an error unless ``value`` is an integer within bounds, or one of ``also``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : object
+    low, high : int
+        Smallest and largest allowed integer.
+    also : tuple, default=()
+        Other allowed values, None or strings.
+
+    Raises
+    ------
+    InvalidParameterError
+        For anything else, including True and False.
+    """
     if _among(value, also):
         return
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
@@ -50,28 +99,41 @@ def check_int(name, value, low, high=math.inf, also=()):
         refuse(name, f"{_listed(also)}an integer {span}", value)
 
 
-def check_real(name, value, low, high=math.inf, closed="both", also=()):
-    """Raise unless ``value`` is a float or int in an interval, or one of ``also``.
-
-    Neither NaN nor infinite values are, nor are True and False.
+def check_real(
+    name: str,
+    value: Any,
+    low: float,
+    high: float = math.inf,
+    closed: str = "both",
+    also: Sequence[object] = (),
+) -> None:
+    """Raise an error unless ``value`` is a float or int in an interval, or one of ``also``.
 
     Parameters
     ----------
     name : str
+        Name of the parameter.
     value : object
     low, high : float
-    closed : {"both", "left", "right", "neither"}
-        Which of the two bounds is allowed.
-    also : tuple
-        Other values that are, such as None.
+        Bounds of the interval.
+    closed : {"both", "left", "right", "neither"}, default="both"
+        Which of the two bounds are allowed values.
+    also : tuple, default=()
+        Other allowed values, None or strings.
+
+    Raises
+    ------
+    InvalidParameterError
+        For anything else, including NaN, infinite values, True and False.
     """
     if _among(value, also):
         return
     left = closed in ("both", "left") and low != -math.inf
     right = closed in ("both", "right") and high != math.inf
+    # Not numbers.Real: torch does not accept fractions.Fraction.
+    number = isinstance(value, numbers.Integral | float | np.floating)
     if (
-        # Not numbers.Real: torch takes no fractions.
-        not isinstance(value, numbers.Integral | float | np.floating)
+        not number
         or isinstance(value, bool)
         or not math.isfinite(value)
         or not (low <= value if left else low < value)
@@ -85,14 +147,40 @@ def check_real(name, value, low, high=math.inf, closed="both", also=()):
         refuse(name, f"{_listed(also)}{wanted}", value)
 
 
-def check_choice(name, value, choices):
-    """Raise unless ``value`` is one of a few strings (or None)."""
+def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:
+    """Raise an error unless ``value`` is one of a few strings or None.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : object
+    choices : tuple of str or None
+        Allowed values.
+
+    Raises
+    ------
+    InvalidParameterError
+        For anything else.
+    """
     if not _among(value, choices):
         refuse(name, f"one of {', '.join(map(repr, choices))}", value)
 
 
-def check_random_state_parameter(name, value):
-    """Raise unless ``value`` can seed a generator, as scikit-learn means it."""
+def check_random_state_parameter(name: str, value: Any) -> None:
+    """Raise an error unless scikit-learn's ``check_random_state`` accepts ``value``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : object
+
+    Raises
+    ------
+    InvalidParameterError
+        Unless it is None, an integer from 0 to 2**32 - 1, ``np.random`` or a RandomState.
+    """
     if value is None or value is np.random or isinstance(value, np.random.RandomState):
         return
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
@@ -100,15 +188,38 @@ def check_random_state_parameter(name, value):
         refuse(name, "None, an integer from 0 to 2**32 - 1 or a RandomState instance", value)
 
 
-def check_verbose(value):
-    """Raise unless ``value`` is 0, 1, 2, …; as elsewhere in scikit-learn, True is 1."""
+def check_verbose(value: object) -> None:
+    """Raise an error unless ``value`` is a verbosity level: 0, 1, 2, …, True or False.
+
+    Parameters
+    ----------
+    value : object
+        Value of the parameter ``verbose``.
+
+    Raises
+    ------
+    InvalidParameterError
+        For anything else.
+    """
     if not isinstance(value, bool | np.bool_):
         check_int("verbose", value, 0)
 
 
-def check_rows(name, value):
-    """Raise unless ``value`` is something that has rows: what is in them is not looked at."""
-    # scipy's dok_array is a dict, too.
+def check_rows(name: str, value: object) -> None:
+    """Raise an error unless ``value`` has rows. The content of the rows is not checked.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : object
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is a mapping, a set, a string, a class or has no length.
+    """
+    # scipy's dok_array is a dict as well.
     mapping = isinstance(value, dict) and not hasattr(value, "tocsr")
     if (
         mapping
@@ -120,29 +231,39 @@ def check_rows(name, value):
         refuse(name, "one array, DataFrame or sparse matrix of shape (n_samples, ...)", value)
 
 
-def as_numbers(name, values):
-    """``values`` as an array of float64.
+def as_numbers(name: str, values: Any) -> NDArray[np.float64]:
+    """Convert real numbers to an array of float64.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    values : array-like
+
+    Returns
+    -------
+    array : ndarray of float64
 
     Raises
     ------
-    ValueError
-        If they are not real numbers (complex ones, dates and strings are not), or are nested
-        lists of different lengths.
+    InvalidParameterError
+        If a value is not a real number (complex numbers, dates and strings are not), or if
+        nested lists have different lengths.
     """
     try:
         array = np.asarray(values)
-        # Objects may be numbers, of the standard library or of pandas.
+        # Objects may be numbers, such as Decimal or values of pandas' nullable dtypes.
         if array.dtype.kind in "biufO":
             return array.astype(np.float64)
     except (ValueError, TypeError) as error:
         raise InvalidParameterError(
-            f"{name} must hold numbers, in an array without gaps: {error}"
+            f"{name} must hold numbers and be convertible to an array: {error}"
         ) from error
     raise InvalidParameterError(f"{name} must hold real numbers, got dtype {array.dtype}.")
 
 
-def _among(value, choices):
-    # Strings and None only: == of an array is none.
+def _among(value: object, choices: Sequence[object]) -> bool:
+    # Compare strings and None only: == with an array gives an array, not a bool.
     return any(
         value is choice
         or (isinstance(value, str) and isinstance(choice, str) and value == choice)
@@ -150,5 +271,5 @@ def _among(value, choices):
     )
 
 
-def _listed(also):
+def _listed(also: Sequence[object]) -> str:
     return "".join(f"{choice!r} or " for choice in also)

@@ -1,4 +1,4 @@
-"""Warnings that margin_sklearn raises."""
+"""Warning categories of margin_sklearn."""
 
 __all__ = ["LocalityWarning", "NotSeparatedWarning"]
 
@@ -6,17 +6,17 @@ __all__ = ["LocalityWarning", "NotSeparatedWarning"]
 class NotSeparatedWarning(UserWarning):
     """Training ended before every training sample was classified correctly.
 
-    Raised where a result rests on separation: for instance when
-    ``stop_at_separation=True`` was asked for and ``max_epochs`` ran out first.
-    The network is fitted and usable; what was promised of a separated network
-    does not hold for it.
+    Issued where a result depends on separation, for instance if ``stop_at_separation=True``
+    was set and ``max_epochs`` was reached first. The network is fitted and can be used, but
+    what is documented for separated networks does not apply to it.
     """
 
 
 class LocalityWarning(UserWarning):
-    """Near and far mean little in the data, so margins in neighborhoods do, too.
+    """A score in the neighborhood of the samples may say little about these data.
 
-    Raised by scores with ``at="neighborhood"`` when the nearest neighbor of a sample is
-    about as far from it as any other sample, as in rows of many indicator columns. The
-    score is computed all the same; cross-validation does not need neighbors.
+    Issued by scores with ``at="neighborhood"`` if the distance of a sample to its nearest
+    neighbor is about the same as to any other sample (as with many indicator columns), if many
+    samples are duplicates, or if there are few different samples. The score is computed
+    nevertheless. Cross-validation does not depend on neighbors.
     """

@@ -1,23 +1,25 @@
-"""What torch computes under: its device, its random generators and its CPU threads."""
+"""The state of torch during computation: device, random generators, gradients, CPU threads."""
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 __all__ = ["generator_state", "recording", "resolve_device", "seeded", "torch_threads"]
 
-# torch's default generators belong to the whole process: fits in several threads
-# (joblib's threading backend) take turns, so that each keeps its own stream.
+# torch's default generators are shared by the whole process. The lock makes fits in several
+# threads (joblib's threading backend) run one after the other, each with its own stream.
 _GENERATOR_LOCK = threading.RLock()
 
 
-def resolve_device(device):
-    """The torch device that ``"auto"`` stands for: cuda, then mps, then cpu.
+def resolve_device(device: torch.device | str) -> torch.device:
+    """Convert the parameter ``device`` to a torch device.
 
     Parameters
     ----------
     device : str or torch.device
+        "auto" selects cuda, mps or cpu, the first that is available.
 
     Returns
     -------
@@ -26,7 +28,7 @@ def resolve_device(device):
     Raises
     ------
     ValueError
-        If the name is unknown or the device is not there.
+        If the name is unknown or there is no such device.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -42,31 +44,36 @@ def resolve_device(device):
         ) from error
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"device={device!r} was asked for, but torch sees no CUDA device. "
-            "device='auto' takes what is there."
+            f"device={device!r} was requested, but torch finds no CUDA device. Use "
+            "device='auto' to select a device that is available."
         )
     return resolved
 
 
 @contextmanager
-def seeded(device, seed=None, state=None):
-    """Run with torch's generators seeded or continued; put them back as they were.
+def seeded(
+    device: torch.device, seed: int | None = None, state: list[torch.Tensor] | None = None
+) -> Iterator[None]:
+    """Seed torch's generators, or restore an earlier state, and undo it afterwards.
 
     Parameters
     ----------
     device : torch.device
+        Device that is used inside the block.
     seed : int, default=None
-        Starts new streams.
+        Seed of new random streams; used if ``state`` is None.
     state : list of torch.Tensor, default=None
-        Continues streams: what :func:`generator_state` gave.
+        State of the streams to continue, from :func:`generator_state`.
     """
     with _GENERATOR_LOCK:
         before = generator_state(device)
         try:
             if state is None:
+                assert seed is not None
                 _set_state(device, [_seeded_state(kind, seed) for kind in _kinds(device)])
             else:
-                # A fit begun on a GPU may go on on a CPU: the streams both have are used.
+                # Training that began on a GPU may continue on a CPU: then only the streams
+                # that both devices have are restored.
                 kept = [*state, *before[len(state) :]][: len(before)]
                 _set_state(device, kept)
             yield
@@ -74,8 +81,18 @@ def seeded(device, seed=None, state=None):
             _set_state(device, before)
 
 
-def generator_state(device):
-    """State of torch's generators that work on ``device`` uses: the CPU's, then its own."""
+def generator_state(device: torch.device) -> list[torch.Tensor]:
+    """State of torch's generators that computations on a device use.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Returns
+    -------
+    state : list of torch.Tensor
+        State of the CPU's generator, then that of the device if it is not the CPU.
+    """
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
@@ -84,16 +101,16 @@ def generator_state(device):
     return states
 
 
-def _kinds(device):
+def _kinds(device: torch.device) -> list[torch.device | str]:
     return ["cpu"] if device.type == "cpu" else ["cpu", device]
 
 
-def _seeded_state(kind, seed):
-    # Not torch.manual_seed: it would reseed every device's generator.
+def _seeded_state(kind: torch.device | str, seed: int) -> torch.Tensor:
+    # torch.manual_seed would reseed the generators of every device.
     return torch.Generator(kind).manual_seed(seed).get_state()
 
 
-def _set_state(device, states):
+def _set_state(device: torch.device, states: list[torch.Tensor]) -> None:
     torch.set_rng_state(states[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states[1], device)
@@ -102,15 +119,21 @@ def _set_state(device, states):
 
 
 @contextmanager
-def recording():
-    """Have torch record gradients, whatever ``torch.no_grad`` is around it."""
+def recording() -> Iterator[None]:
+    """Record gradients, even inside ``torch.no_grad`` or ``torch.inference_mode``."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
 @contextmanager
-def torch_threads(n_threads):
-    """Run with ``n_threads`` CPU threads in torch (None: as it is), then as before."""
+def torch_threads(n_threads: int | None) -> Iterator[None]:
+    """Set the number of CPU threads of torch, and restore it afterwards.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        None leaves the number unchanged.
+    """
     before = torch.get_num_threads()
     if n_threads is None or n_threads == before:
         yield

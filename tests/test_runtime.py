@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from margin_sklearn.runtime import generator_state, seeded, torch_threads
+from margin_sklearn.runtime import generator_state, resolve_device, seeded, torch_threads
 
 CPU = torch.device("cpu")
 
@@ -46,3 +47,17 @@ def test_threads_are_put_back():
     assert torch.get_num_threads() == 2
     with torch_threads(None):
         assert torch.get_num_threads() == 2
+
+
+def test_auto_takes_the_best_device_there_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert resolve_device("auto").type == "mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert resolve_device("auto").type == "cpu"
+    with pytest.raises(ValueError, match="cuda:1.*no CUDA"):
+        resolve_device("cuda:1")
+    with pytest.raises(ValueError, match="'gpu'"):
+        resolve_device("gpu")

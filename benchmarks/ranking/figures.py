@@ -6,7 +6,7 @@ __all__ = ["draw"]
 
 
 def draw(frame, file):
-    """Each task a point, means over seeds: tau on the left, regret on the right.
+    """Draw one point per task, the mean over seeds: tau on the left, regret on the right.
 
     Parameters
     ----------

@@ -6,8 +6,6 @@ import warnings
 import joblib
 import numpy as np
 import torch
-from margin_sklearn.scales.registry.chain import linear_layers
-from margin_sklearn.scoring.scorer.evaluation import check_samples
 from sklearn.base import clone
 
 from margin_sklearn import (
@@ -19,6 +17,8 @@ from margin_sklearn import (
 )
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
+from margin_sklearn.scales.chain import linear_layers
+from margin_sklearn.scoring.evaluation import check_samples
 
 __all__ = ["COPY_SCORES", "SCORES", "score_candidate"]
 
@@ -40,7 +40,7 @@ def _layers(model, X):
 
 
 def frobenius_norms(model, X, y):
-    """Minus the logarithm of the product of the Frobenius norms: no margin in it."""
+    """Minus the logarithm of the product of the Frobenius norms, without margins."""
     return -sum(np.log(layer.frobenius_norm()) for layer in _layers(model, X))
 
 
@@ -71,7 +71,7 @@ def heavy_tail(model, X, y):
 
 
 def noise_weighted(model, X, y):
-    """``margin_auc_score`` with ``noise_weight=True``; its margins are looked up."""
+    """``margin_auc_score`` with ``noise_weight=True``; reuses the margins of ``default``."""
     values, weight, floor, ceiling = _default_distribution(model, X, y)
     network = as_network(model)
     points = pseudo_points(
@@ -82,7 +82,7 @@ def noise_weighted(model, X, y):
 
 
 def default(model, X, y):
-    """``margin_auc_score``; remembers the margins for the variant that weighs them."""
+    """``margin_auc_score``; keeps the margins for the weighted variant."""
     values, weight, floor, ceiling = _default_distribution(model, X, y)
     return margin_auc(values, weight, floor=floor, ceiling=ceiling)
 
@@ -122,7 +122,7 @@ VALIDATION = ("cv5", "cv3", "holdout")
 
 
 def _on_distinct(task, seed):
-    """The default score on one row of each group of copies, for each choice of them."""
+    """The default score on one row per group of duplicates, for each choice of rows."""
     choices, counts = task.distinct(seed)
 
     def on(rows):
@@ -134,7 +134,7 @@ def _on_distinct(task, seed):
 
 
 def score_candidate(file, task, seed, data, names=tuple(SCORES)):
-    """A row of the results: settings, accuracies, the named scores, CPU seconds of each."""
+    """One row of the results: settings, accuracies, the named scores and their CPU seconds."""
     row = joblib.load(file)
     model = row.pop("network")
     settings = row.pop("settings")
@@ -155,7 +155,9 @@ def score_candidate(file, task, seed, data, names=tuple(SCORES)):
             result[name] = score(model, X, y)
             result[f"seconds {name}"] = time.process_time() - start
     told = [str(w.message) for w in caught if issubclass(w.category, LocalityWarning)]
-    result["locality"] = not any("no near and far" in message for message in told)
+    # The other two reasons for the warning are duplicates and few different samples.
+    others = ("copies", "duplicates", "rests on")
+    result["locality"] = all(any(word in message for word in others) for message in told)
     m = margins(model, X, y)
     result["separated"] = bool((m > 0).all())
     return result

@@ -29,8 +29,8 @@ def by_task(results):
 
     Columns: ``tau`` (Kendall's tau-b of score and test accuracy over the candidates),
     ``top`` (the same among the 60 % of candidates with the best test accuracy), ``regret``
-    (best test accuracy less that of the candidate with the highest score, in points; the mean
-    over ties), ``regret5`` (the same for the best of the five highest), ``seconds``.
+    (best test accuracy minus that of the candidate with the highest score, in points; the mean
+    over ties), ``regret5`` (the same for the best of the five highest scores), ``seconds``.
     """
     rows = []
     results = results.copy()
@@ -89,7 +89,7 @@ def by_task(results):
 
 
 def summary(frame, seed=0):
-    """One row a score: means over tasks (seeds averaged first), intervals against cv5."""
+    """One row per score: means over tasks (seeds averaged first), intervals against cv5."""
     by_seed = frame.pivot_table(
         index=["task", "seed"], columns="score", values=["tau", "regret"]
     )
@@ -144,7 +144,7 @@ NAMES = {
 
 
 def for_docs(table):
-    """The summary with rounded numbers and names to read."""
+    """The summary with rounded numbers and readable names."""
     shown = pd.DataFrame({"score": [NAMES[score] for score in table.index]})
     for name, digits in (
         ("tau", 2), ("worst tau", 2), ("top 60 %", 2), ("regret", 2), ("worst", 1),
@@ -156,7 +156,7 @@ def for_docs(table):
 
 
 def task_table(frame):
-    """One row a task: tau and regret of the default and of 5-fold cross-validation."""
+    """One row per task: tau and regret of the default and of 5-fold cross-validation."""
     wanted = frame[frame["score"].isin(["margin_auc_score", "cv5"])]
     means = wanted.pivot_table(
         index=["tuning", "task"], columns="score", values=["tau", "regret"], sort=False
@@ -205,13 +205,13 @@ def by_hyperparameter(results, scores=("margin_auc_score", "cv5", "frobenius")):
 
 
 def copies_by_task(results):
-    """What copies do: tau and regret of the default on all rows, and on distinct ones.
+    """Effect of duplicates: tau and regret of the default on all rows and on distinct rows.
 
     Returns
     -------
     tasks, kinds : DataFrame
-        One row a task (means over seeds), and a kind of copies (means over its tasks, and the
-        worst difference).
+        One row per task (means over seeds), and one per kind of duplicates (means over its
+        tasks, and the worst difference).
     """
     scores = ("distinct rows", "margin_auc_score", "holdout", "training accuracy")
     rows = []
@@ -244,7 +244,7 @@ def copies_by_task(results):
 
 
 def for_docs_copies(kinds):
-    """The kinds of copies with rounded numbers and names to read."""
+    """The kinds of duplicates with rounded numbers and readable names."""
     shown = pd.DataFrame({"copies": kinds["kind"]})
     for value, symbol, digits in (("tau", "τ", 2), ("regret", "regret", 1)):
         for score, name in (
@@ -261,14 +261,14 @@ def for_docs_copies(kinds):
 
 
 def _fits(score):
-    """Fits a candidate."""
+    """Number of fits per candidate."""
     if score.startswith("shortlist"):
         return 1 + 5 * int(score.split()[1]) / N_CANDIDATES
     return N_FITS.get(score, 1)
 
 
 def _shortlist(part, size):
-    """Ranks: by margin_auc_score, but its ``size`` best by 5-fold cross-validation."""
+    """Ranks by margin_auc_score, with its best ``size`` ranked by 5-fold cross-validation."""
     order = part["margin_auc_score"].rank(method="first")
     best = order > len(part) - size
     # Ties of cross-validation are broken by the score.
@@ -282,7 +282,7 @@ def _tau(a, b):
 
 
 def _interval(values, score, seed):
-    """95 % percentile interval of the mean difference from cv5, tasks drawn anew."""
+    """95 % percentile interval of the mean difference from cv5, by resampling tasks."""
     differences = (values[score] - values["cv5"]).dropna()
     values = differences.groupby("task").mean().to_numpy()
     draws = np.random.default_rng(seed).integers(len(values), size=(N_BOOTSTRAP, len(values)))

@@ -1,9 +1,9 @@
 """Tasks: a data set, a treatment of its labels, and a kind of network.
 
 Half of the data sets are for choosing definitions and constants (``tuning=True``); the other
-half was evaluated only afterwards. digits is part of optdigits. digits is for tuning, and its
-rows cannot be told apart within optdigits, which is why the optdigits tasks are of kinds
-(images, heavy noise, unbalanced) that digits does not have.
+half was evaluated only afterwards. digits is for tuning, but it is a part of optdigits and its
+rows cannot be identified there. The optdigits tasks are therefore of kinds (images, heavy
+noise, unbalanced classes) that the digits tasks are not.
 """
 
 from dataclasses import dataclass, replace
@@ -29,17 +29,17 @@ class Task:
     ----------
     dataset : str
     labels : {"clean", "unbalanced", "uniform", "conditional"}
-        "uniform": a share of the training labels replaced at random, by any class;
-        "conditional": a share of each class called the next class; "unbalanced": the last
-        class has a twentieth of the training samples of the first, geometrically between,
-        in the test data too, and a share of the training labels may be replaced as well.
+        "uniform": a share of the training labels is replaced by random classes;
+        "conditional": a share of the labels of each class is replaced by the next class;
+        "unbalanced": the class sizes decrease geometrically to a twentieth of the first class,
+        in training and test data, and a share of the training labels may be replaced as well.
     share : float
-        Of the labels that are replaced.
+        Share of the labels that are replaced.
     copies : str or None
         How training rows are repeated, with their labels: "twice"; "bootstrap" (1.4 n draws
         of n with replacement); "oversampled" (every class as large as the largest, by drawing
-        rows again); "jitter0.05" (each row once more, with noise of so many standard
-        deviations of each column); "repeated0.05" (five noisy measurements of each row).
+        rows again); "jitter0.05" (each row once more, with noise of 0.05 standard deviations
+        of each column); "repeated0.05" (five noisy measurements of each row).
     kind : {"mlp", "convnet"}
     n : int
         Training samples.
@@ -57,7 +57,7 @@ class Task:
 
     @property
     def name(self):
-        """A name to show and to keep results under."""
+        """Name of the task in tables and file names."""
         labels = self.labels + (f"{100 * self.share:.0f}" if self.share else "")
         name = f"{self.dataset}-{labels}" + ("-convnet" if self.kind == "convnet" else "")
         return name if self.copies is None else f"{name}-{self.copies}"
@@ -100,7 +100,7 @@ class Task:
         return X, y, X_test, y_test
 
     def rows_copied(self, X, y, seed):
-        """Which of the rows X (as many as there are labels y) each row becomes a copy of."""
+        """Row index in X of the row that each row of the result duplicates."""
         rng = np.random.default_rng([seed, 1])
         everything = np.arange(len(y))
         if self.copies == "bootstrap":
@@ -125,9 +125,10 @@ class Task:
         return X[row] + float(size) * X.std(axis=0) * noise
 
     def distinct(self, seed):
-        """Choices of one row of each group of copies in what ``load`` gives; group sizes.
+        """Choices of one row index per group of duplicates in ``load``, and the group sizes.
 
-        Of exact copies any will do; of others there is a choice for each of them in turn.
+        One choice is enough for exact duplicates. For near duplicates, the first choice takes
+        the first member of each group, the second choice the second member, and so on.
         """
         X, y, _, _ = replace(self, copies=None).load(seed)
         row = self.rows_copied(X, y, seed)
@@ -137,7 +138,7 @@ class Task:
         return [first + choice * len(first) for choice in range(n_choices)], counts
 
     def preprocessing(self):
-        """What stands before the network in the Pipeline of each candidate."""
+        """Transformer before the network in the Pipeline of each candidate."""
         if self.dataset in ("fashion_mnist", "cifar10_12k"):
             return FunctionTransformer(_centred, kw_args={"largest": 255})
         if self.kind == "convnet":

@@ -1,8 +1,8 @@
 """Fit the candidates of a search, and validate them by every method.
 
-32 candidates are drawn at random from a grid. Two more per candidate differ from it in one
-hyper-parameter each, to show how a score judges single hyper-parameters. No candidate is left
-out for being undertrained or for not separating its training data.
+32 candidates are drawn at random from a grid. For each of them there are two more that differ
+from it in one hyper-parameter, to show how a score ranks single hyper-parameters. Candidates
+that are undertrained, or do not separate the training data, are included.
 """
 
 import time
@@ -106,10 +106,10 @@ def estimator(task, settings, seed):
 
 
 def fit_candidate(task, settings, seed, data, file):
-    """Fit one candidate on all samples; keep network and results.
+    """Fit one candidate on all samples; write the network and its results to a file.
 
-    What is written: ``network`` (the fitted Pipeline, or None if training diverged), ``test``
-    (test accuracy), ``separated`` and the CPU seconds.
+    Written to the file: ``network`` (the fitted Pipeline, or None if training diverged),
+    ``test`` (test accuracy), ``separated`` and the CPU seconds.
     """
     if file.exists():
         return
@@ -133,11 +133,11 @@ def fit_candidate(task, settings, seed, data, file):
 
 
 def validate_candidate(task, settings, seed, data, file):
-    """Cross-validate one candidate; keep mean accuracies over stratified folds.
+    """Cross-validate one candidate; write mean accuracies over stratified folds to a file.
 
-    What is written: ``cv5``, ``cv3`` (with the labels as given; three folds for seed 0 only),
-    ``holdout`` (that of the first of the five folds, all that there is for tasks with copies)
-    and CPU seconds.
+    Written to the file: ``cv5``, ``cv3`` (with the labels as given; three folds for seed 0
+    only), ``holdout`` (the accuracy on the first of the five folds, and the only one for tasks
+    with duplicates) and CPU seconds.
     """
     if file.exists():
         return
@@ -167,7 +167,7 @@ def _write(row, file):
 
 
 def _fold(model, X, y, train, validation):
-    """Accuracy on one fold; 0 if training diverged, as what a search would never choose."""
+    """Accuracy on one fold; 0 if training diverged, so that a search does not select it."""
     try:
         return clone(model).fit(X[train], y[train]).score(X[validation], y[validation])
     except ValueError as error:

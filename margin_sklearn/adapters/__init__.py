@@ -1,6 +1,7 @@
-"""Any supported estimator as one object, from rows to logits.
+"""Fitted estimators of several libraries as one type, :class:`Network`, that gives logits.
 
-:func:`as_network` knows what has registered itself with it; register your own estimators.
+:func:`as_network` converts every supported estimator. Register a function with it to support
+estimators of your own.
 """
 
 from . import sklearn_models, skorch_nets

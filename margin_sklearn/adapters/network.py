@@ -1,9 +1,10 @@
-"""A fitted network as one object: rows to inputs to logits."""
+"""A fitted network as one object, from rows of X to inputs of the module to logits."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -15,19 +16,30 @@ __all__ = ["Network", "full_precision", "logit_margins"]
 
 CPU = torch.device("cpu")
 HALF = (torch.bfloat16, torch.float16)
-# Numbers per chunk of inputs. A network may be far wider than its input, so this is small.
+# Values per chunk of inputs. Small, because a network may be far wider than its input.
 CHUNK = 2**18
 
+_Result = TypeVar("_Result")
 
-def full_precision(logits):
-    """Logits as float32 where they are of half precision (torch.autocast), else as they are.
 
-    Margins and losses are differences of logits, which half precision would round away.
+def full_precision(logits: Any) -> Any:
+    """Convert logits of half precision, as from ``torch.autocast``, to float32.
+
+    Margins and losses are differences of logits, which half precision would round to zero.
+
+    Parameters
+    ----------
+    logits : torch.Tensor of shape (n_samples, n_classes) or object
+
+    Returns
+    -------
+    logits : torch.Tensor of shape (n_samples, n_classes) or object
+        The argument itself if it is not a tensor of half precision.
     """
     return logits.float() if getattr(logits, "dtype", None) in HALF else logits
 
 
-def logit_margins(logits, y):
+def logit_margins(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     r"""Margin of each sample: the logit of its class minus the largest other logit.
 
     .. math:: m_i = f_{y_i}(x_i) - \max_{j \ne y_i} f_j(x_i)
@@ -37,14 +49,15 @@ def logit_margins(logits, y):
 
     Parameters
     ----------
-    logits : torch.Tensor of shape (n, n_classes)
-    y : torch.Tensor of int64 of shape (n,)
+    logits : torch.Tensor of shape (n_samples, n_classes)
+        Of two or more classes.
+    y : torch.Tensor of int64 of shape (n_samples,)
         Class indices.
 
     Returns
     -------
-    margins : torch.Tensor of shape (n,)
-        Of the dtype of ``logits``.
+    margins : torch.Tensor of shape (n_samples,)
+        Has the dtype of ``logits``.
 
     Examples
     --------
@@ -61,64 +74,111 @@ def logit_margins(logits, y):
 
 @dataclass(frozen=True)
 class Network:
-    """A fitted estimator as a torch module from inputs to logits.
+    """A fitted estimator as a torch module that computes logits.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Inputs of shape (n, ...) to logits of shape (n, n_classes), or (n, 1) with the logit
-        of class 1 against class 0.
+        Takes inputs of shape (n_samples, ...) and returns logits of shape (n_samples,
+        n_classes), or of shape (n_samples, 1) or (n_samples,) with the logit of class 1
+        relative to class 0.
     prepare : callable
-        Rows of the transformed ``X`` to numbers as the module sees them: array or sparse
-        matrix. It works row by row, because it may be given the rows in pieces.
+        Converts rows of the transformed ``X`` to an array or sparse matrix of numbers, in the
+        form that the module takes. It must treat each row independently of the others, because
+        it may be called on parts of ``X``.
     encode : callable
-        Labels to class indices; raises a ValueError for labels never seen in fitting.
+        Converts labels to class indices; raises a ValueError for labels that were not seen in
+        fit.
     dtype : torch.dtype, default=torch.float32
-        Of the module's input.
+        Dtype of the module's input.
     device : torch.device, default=torch.device("cpu")
+        Device of the module.
     n_threads : int or None, default=None
-        CPU threads to compute with; None leaves torch's setting.
+        Number of CPU threads for computation; None leaves torch's setting unchanged.
     transformers : tuple of fitted transformers, default=()
-        The steps of a Pipeline before the network, in order.
+        Transformers of the Pipeline before the network, in order.
     """
 
     module: nn.Module
-    prepare: Callable
-    encode: Callable
+    prepare: Callable[[Any], Any]
+    encode: Callable[[Any], Any]
     dtype: torch.dtype = torch.float32
     device: torch.device = CPU
     n_threads: int | None = None
-    transformers: tuple = ()
+    transformers: tuple[Any, ...] = ()
 
-    def transform(self, X):
-        """``X`` as ``prepare`` takes rows of it.
+    def transform(self, X: Any) -> Any:
+        """Apply the transformers of the Pipeline.
 
-        All rows are transformed at once: what a transformer makes of one row may depend on
-        the others.
+        All rows are transformed in one call, because the result for one row may depend on the
+        other rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            As the Pipeline takes it.
+
+        Returns
+        -------
+        X_transformed : array-like of shape (n_samples, ...)
+            ``X`` itself if there are no transformers.
         """
         for transformer in self.transformers:
             X = transformer.transform(X)
         return X
 
-    def inputs(self, rows):
-        """Rows of the transformed ``X`` as a tensor for the module, which may write to it."""
+    def inputs(self, rows: Any) -> torch.Tensor:
+        """Convert rows of the transformed ``X`` to inputs of the module.
+
+        Parameters
+        ----------
+        rows : array-like of shape (n_rows, ...)
+
+        Returns
+        -------
+        x : torch.Tensor of shape (n_rows, ...)
+            With its own memory: the module may modify it in place.
+        """
         return self.tensor(self.prepare(rows))
 
-    def tensor(self, prepared):
-        """What ``prepare`` returned, as a tensor of its own memory for the module."""
+    def tensor(self, prepared: Any) -> torch.Tensor:
+        """Convert the result of ``prepare`` to inputs of the module.
+
+        Parameters
+        ----------
+        prepared : ndarray or sparse matrix of shape (n_rows, ...)
+
+        Returns
+        -------
+        x : torch.Tensor of shape (n_rows, ...)
+            With its own memory: the module may modify it in place.
+        """
         return to_tensor(prepared, self.device, self.dtype, copy=True)
 
-    def logits(self, x):
-        """Logits of shape (n, n_classes), two columns for a single binary logit.
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute logits.
 
-        ``x`` stays as it is, whatever the module does to its input.
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_samples, ...)
+            Inputs of the module. Not changed, even if the module modifies its input in place.
+
+        Returns
+        -------
+        logits : torch.Tensor of shape (n_samples, n_classes)
+            A single binary logit becomes two columns, the first of them zero.
+
+        Raises
+        ------
+        TypeError
+            If the module takes integers and ``x`` is not an integer tensor, or if its output
+            is not a matrix of logits.
         """
         if x.is_floating_point() and not self.dtype.is_floating_point:
             raise TypeError(
-                f"{type(self.module).__name__} takes whole numbers (codes), between which "
-                "there is nothing: no margin can be taken off the samples, and none by the "
-                "gradient. Scales at the samples that need no gradient can be used, such as "
-                "scale=None."
+                f"{type(self.module).__name__} takes whole numbers (codes) as input, so "
+                "margins can be computed only at the samples and without gradients. Use "
+                "scale=None or another scale that needs no gradient, with at='samples'."
             )
         output = self.module(x.clone())
         if isinstance(output, tuple):
@@ -135,47 +195,57 @@ class Network:
             output = torch.cat([torch.zeros_like(output), output], dim=1)
         return output
 
-    def margins(self, x, y):
-        """Margins in logits, without gradients.
+    def margins(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Compute margins in logits, without gradients.
 
         Parameters
         ----------
-        x : torch.Tensor of shape (n, ...)
+        x : torch.Tensor of shape (n_samples, ...)
             Inputs of the module.
-        y : torch.Tensor of int64 of shape (n,)
+        y : torch.Tensor of int64 of shape (n_samples,)
             Class indices.
 
         Returns
         -------
-        margins : torch.Tensor of shape (n,)
+        margins : torch.Tensor of shape (n_samples,)
         """
         with torch.no_grad():
             return logit_margins(self.logits(x), y)
 
-    def in_chunks(self, function, inputs, n, width, *, per_row=1):
-        """Evaluate the network on many rows: the one loop over chunks of them.
+    def in_chunks(
+        self,
+        function: Callable[[torch.Tensor, slice], _Result],
+        inputs: Callable[[slice], torch.Tensor],
+        n: int,
+        width: int,
+        *,
+        per_row: int = 1,
+    ) -> Iterator[tuple[slice, _Result]]:
+        """Evaluate a function of the network on many rows, chunk by chunk.
 
-        The module is in evaluation mode and torch has the network's number of threads;
-        gradients are recorded where ``function`` does not switch them off.
+        During the loop the module is in evaluation mode and torch uses the network's number of
+        threads. Both are restored when the loop ends, also by ``break`` or an error. Gradients
+        are recorded unless ``function`` disables them.
 
         Parameters
         ----------
         function : callable
-            ``function(x, chunk)``, with ``x`` what ``inputs`` returned.
+            Called as ``function(x, chunk)``, where ``x`` is the result of ``inputs(chunk)``.
         inputs : callable
-            ``inputs(chunk)`` gives the inputs of the rows in a slice.
+            ``inputs(chunk)`` returns the inputs of the module for a slice of the rows.
         n : int
             Number of rows.
         width : int
-            Numbers per input, from which the length of the chunks follows.
+            Number of values per input; determines the number of rows per chunk.
         per_row : int, default=1
-            Inputs per row.
+            Number of inputs per row.
 
         Yields
         ------
         chunk : slice
-        result
-            What ``function`` returned.
+            Of the rows.
+        result : object
+            The result of ``function``.
         """
         step = max(1, chunk_length(width, limit=CHUNK) // per_row)
         with self.evaluating():
@@ -184,8 +254,14 @@ class Network:
                 yield chunk, function(inputs(chunk), chunk)
 
     @contextmanager
-    def evaluating(self):
-        """Evaluation mode, gradients and the network's number of threads; put back later."""
+    def evaluating(self) -> Iterator["Network"]:
+        """Set evaluation mode, gradients and the number of threads; restore them afterwards.
+
+        Yields
+        ------
+        network : Network
+            The network itself.
+        """
         training = [module for module in self.module.modules() if module.training]
         self.module.eval()
         try:

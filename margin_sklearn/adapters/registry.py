@@ -1,7 +1,9 @@
-"""as_network: any supported estimator as a network. Estimators register themselves with it."""
+"""The function as_network and the registration of the estimators that it supports."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import singledispatch
+from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
@@ -14,14 +16,15 @@ __all__ = ["as_network", "supported"]
 
 
 @singledispatch
-def as_network(estimator) -> Network:
-    """The network inside a fitted estimator.
+def as_network(estimator: Any) -> Network:
+    """Convert a fitted estimator to a :class:`Network`.
 
-    A :func:`functools.singledispatch`: it knows MarginClassifier, MarginSubsetSelector, skorch
-    nets, scikit-learn's linear classifiers and its MLPClassifier, alone, as the last step of a
-    Pipeline, in a FrozenEstimator or found by a fitted search. Everything that takes margins
-    (:func:`margin_sklearn.margins`, the scorers, the displays) goes through it, so they all
-    take your estimator once you have registered a function for its class.
+    Supported are MarginClassifier, MarginSubsetSelector, skorch nets, and the linear
+    classifiers and MLPClassifier of scikit-learn: alone, as the last step of a Pipeline, in a
+    FrozenEstimator, or as the best estimator of a fitted search. The function is a
+    :func:`functools.singledispatch` function. :func:`margin_sklearn.margins`, the scorers and
+    the displays call it, so they all accept an estimator of your own once you have registered
+    a function for its class.
 
     Parameters
     ----------
@@ -35,13 +38,14 @@ def as_network(estimator) -> Network:
     Raises
     ------
     TypeError
-        If the estimator holds no network that margins can be taken from.
+        If the class of the estimator is not supported, or if its outputs do not determine
+        logits.
     sklearn.exceptions.NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
 
     Examples
     --------
-    An estimator of your own, whose ``module_`` gives logits:
+    Register an estimator of your own, with a ``module_`` that returns logits:
 
     >>> import numpy as np
     >>> import torch
@@ -64,18 +68,23 @@ def as_network(estimator) -> Network:
     )
 
 
-def supported():
-    """Sentence that names the estimators that are registered now."""
+def supported() -> str:
+    """Sentence for error messages that lists the estimators registered at present.
+
+    Returns
+    -------
+    sentence : str
+    """
     wrappers = (object, type, Pipeline, FrozenEstimator, *_THRESHOLDS)
     names = sorted({kind.__name__ for kind in as_network.registry} - _names(wrappers))
     return (
-        f"Supported are {', '.join(names)}, alone, as the last step of a Pipeline, in a "
-        "FrozenEstimator or inside a fitted search such as GridSearchCV; others can be "
-        "registered with margin_sklearn.adapters.as_network."
+        f"Supported are {', '.join(names)}: alone, as the last step of a Pipeline, in a "
+        "FrozenEstimator or in a fitted search such as GridSearchCV. Register other "
+        "estimators with margin_sklearn.adapters.as_network."
     )
 
 
-def _names(kinds):
+def _names(kinds: Iterable[type]) -> set[str]:
     return {kind.__name__ for kind in kinds}
 
 
@@ -96,7 +105,7 @@ def _(pipeline):
     transformers = [
         step
         for _, step in pipeline.steps[:-1]
-        # imbalanced-learn's samplers have no part in prediction.
+        # The samplers of imbalanced-learn are not applied in prediction.
         if step is not None and step != "passthrough" and hasattr(step, "transform")
     ]
     return replace(network, transformers=(*transformers, *network.transformers))
@@ -109,6 +118,6 @@ _THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 @as_network.register(TunedThresholdClassifierCV)
 def _(estimator):
     raise TypeError(
-        f"{type(estimator).__name__} predicts by a threshold of its own, which the margins of "
-        "the network inside do not know: pass its estimator_."
+        f"{type(estimator).__name__} predicts with a threshold of its own, which the margins "
+        "of its inner estimator do not take into account: pass its estimator_."
     )

@@ -1,8 +1,11 @@
 """scikit-learn's linear classifiers and its MLPClassifier as networks."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse
 import torch
+from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
     LogisticRegression,
@@ -36,7 +39,7 @@ LINEAR_MODELS = (
 )
 
 
-def _from_linear(estimator):
+def _from_linear(estimator: Any) -> Network:
     check_is_fitted(estimator)
     return _from_sklearn(estimator, _linear_module(estimator))
 
@@ -46,13 +49,13 @@ for _model in LINEAR_MODELS:
 
 
 @as_network.register(MLPClassifier)
-def _from_mlp(estimator):
+def _from_mlp(estimator: Any) -> Network:
     check_is_fitted(estimator)
     return _from_sklearn(estimator, _mlp_module(estimator))
 
 
-def _from_sklearn(estimator, module):
-    def prepare(rows):
+def _from_sklearn(estimator: Any, module: nn.Module) -> Network:
+    def prepare(rows: Any) -> Any:
         return validate_data(
             estimator, rows, reset=False, accept_sparse="csr", dtype=np.float64
         )
@@ -66,41 +69,41 @@ def _from_sklearn(estimator, module):
     )
 
 
-def _linear_module(estimator):
+def _linear_module(estimator: Any) -> nn.Linear:
     coef = estimator.coef_
-    # After sparsify().
+    # The coefficients are sparse after sparsify().
     coef = coef.toarray() if scipy.sparse.issparse(coef) else coef
     coef = np.atleast_2d(np.asarray(coef, dtype=np.float64))
     n_outputs = 1 if len(estimator.classes_) == 2 else len(estimator.classes_)
     if coef.shape[0] != n_outputs:
         raise TypeError(
             f"This {type(estimator).__name__} has {coef.shape[0]} outputs for "
-            f"{len(estimator.classes_)} classes (a multi-label fit?); margins need one label "
-            "a sample."
+            f"{len(estimator.classes_)} classes (was it a multi-label fit?), but margins need "
+            "one label per sample. Fit it on a 1-D y."
         )
     return _linear(coef.T, np.broadcast_to(estimator.intercept_, n_outputs))
 
 
-def _mlp_module(estimator):
+def _mlp_module(estimator: Any) -> nn.Sequential:
     if estimator.out_activation_ == "logistic" and estimator.n_outputs_ > 1:
         raise TypeError(
-            "This MLPClassifier was fitted on multi-label targets; margins need one label a "
-            "sample."
+            "This MLPClassifier was fitted on multi-label targets, but margins need one label "
+            "per sample. Fit it on a 1-D y."
         )
-    # scikit-learn's name of the sigmoid.
+    # scikit-learn calls the sigmoid function logistic.
     name = {"logistic": "sigmoid"}.get(estimator.activation, estimator.activation)
     activation = nn.Identity if name == "identity" else ACTIVATIONS[name]
-    layers = []
+    layers: list[nn.Module] = []
     for weight, bias in zip(estimator.coefs_, estimator.intercepts_, strict=True):
         layers += [_linear(weight, bias), activation()]
     return nn.Sequential(*layers[:-1])
 
 
-def _linear(weight, bias):
-    """float64 layer from a weight of shape (n_inputs, n_outputs)."""
+def _linear(weight: NDArray[Any], bias: NDArray[Any]) -> nn.Linear:
+    """Linear layer in float64 from a weight of shape (n_inputs, n_outputs)."""
     layer = nn.Linear(weight.shape[0], weight.shape[1], dtype=torch.float64)
     with torch.no_grad():
-        # A copy: torch warns of arrays that may not be written to, as joblib maps them.
+        # Copied because torch warns about read-only arrays, such as joblib's memory maps.
         layer.weight.copy_(torch.from_numpy(np.array(weight.T)))
         layer.bias.copy_(torch.from_numpy(np.array(bias, dtype=np.float64)))
     return layer

@@ -1,4 +1,6 @@
-"""The estimator inside others: the last step of a Pipeline, what a search found, and so on."""
+"""Finding the estimator inside Pipelines, searches and FrozenEstimators."""
+
+from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -6,8 +8,8 @@ from sklearn.pipeline import Pipeline
 __all__ = ["find_inside", "innermost", "inside", "unfitted_search"]
 
 
-def inside(estimator):
-    """The estimator one level inside, or None if there is none.
+def inside(estimator: Any) -> Any:
+    """Return the estimator that another estimator wraps directly.
 
     Parameters
     ----------
@@ -16,9 +18,10 @@ def inside(estimator):
     Returns
     -------
     inner : object
-        The last step of a Pipeline, the estimator in a FrozenEstimator, or the
-        ``best_estimator_`` of a fitted search: searches of other libraries share no base
-        class with scikit-learn's, but this attribute.
+        The last step of a Pipeline, the estimator of a FrozenEstimator, or the
+        ``best_estimator_`` of a fitted search; None for any other object. Searches are
+        recognised by this attribute, because those of other libraries have no base class in
+        common with scikit-learn's.
     """
     if isinstance(estimator, Pipeline):
         return estimator.steps[-1][1]
@@ -27,8 +30,8 @@ def inside(estimator):
     return getattr(estimator, "best_estimator_", None)
 
 
-def innermost(estimator):
-    """The estimator at the end of all Pipelines, FrozenEstimators and searches.
+def innermost(estimator: Any) -> Any:
+    """Return the estimator inside all Pipelines, FrozenEstimators and searches.
 
     Parameters
     ----------
@@ -44,15 +47,16 @@ def innermost(estimator):
     return estimator
 
 
-def find_inside(estimator, kind, wanted):
-    """The instance of a class that an estimator is or wraps.
+def find_inside(estimator: Any, kind: type, wanted: str) -> Any:
+    """Return the instance of a class that an estimator is, or that it wraps.
 
     Parameters
     ----------
     estimator : object
     kind : type
+        Class of the instance to find.
     wanted : str
-        What is wanted and why, for the message: "SubsetDisplay needs a …".
+        Start of the error message: "SubsetDisplay needs a …".
 
     Returns
     -------
@@ -62,7 +66,7 @@ def find_inside(estimator, kind, wanted):
     Raises
     ------
     TypeError
-        If there is none.
+        If the estimator neither is nor wraps such an instance.
     """
     inner = estimator
     while not isinstance(inner, kind):
@@ -74,7 +78,18 @@ def find_inside(estimator, kind, wanted):
     return inner
 
 
-def unfitted_search(estimator):
-    """What a message adds to the name of a search without ``best_estimator_``."""
+def unfitted_search(estimator: Any) -> str:
+    """Explanation for error messages that a search has no ``best_estimator_``.
+
+    Parameters
+    ----------
+    estimator : object
+        Without ``best_estimator_``.
+
+    Returns
+    -------
+    suffix : str
+        To follow the name of the class; empty if the estimator is not a search.
+    """
     searches = hasattr(estimator, "refit") and hasattr(estimator, "fit")
     return " that is not fitted with refit=True" if searches else ""

@@ -1,1 +1,1 @@
-"""What users pass in: rows, labels and weights, checked and cut into batches."""
+"""Validation of X, y and sample weights, and the batches that networks are trained on."""

@@ -1,26 +1,31 @@
-"""Samples as tensors, and the batches that skorch iterates over: sliced, not collated.
+"""Samples as tensors, and batches of them for skorch, made by slicing instead of collating.
 
 A :class:`torch.utils.data.DataLoader` indexes and collates sample by sample, which takes
-close to half of the time of fitting a small network. Here a whole batch is one indexing
-operation on a tensor that already lies on the device, or, for data that do not fit and
-for sparse ones, one indexing and conversion on the host.
+almost half of the time of fitting a small network. Here a batch is a single indexing operation
+on a tensor that is already on the device. For sparse data, and for data that are too large for
+the device, it is a single indexing operation and conversion on the host.
 """
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
+from numpy.typing import ArrayLike
 from skorch.dataset import Dataset
 
 from .rows import to_tensor
 
 __all__ = ["Batches", "Samples"]
 
-# Dense data up to this size become one float32 tensor on the CPU; larger ones stream.
+# Dense data up to this size become one float32 tensor on the CPU; larger data are converted
+# batch by batch.
 MAX_RESIDENT_BYTES = 2**31
 
 
 class Samples(Dataset):
-    """X, labels and weights, held on the device where they fit.
+    """X, class indices and weights, kept on the device if they fit.
 
     Parameters
     ----------
@@ -29,36 +34,38 @@ class Samples(Dataset):
     y : array-like of int of shape (n_samples,), default=None
         Class indices.
     weight : array-like of float of shape (n_samples,), default=None
+        Sample weights.
     device : torch.device or str, default="cpu"
     dtype : torch.dtype, default=torch.float32
-        Of the inputs as the module gets them.
+        Dtype of the module's input.
     max_resident_bytes : int, default=None
-        Size as float32 up to which dense ``X`` is kept as one tensor. None: 2 GiB on the
-        CPU, half of the free memory on a GPU. Sparse data are never made dense as a whole.
+        Dense ``X`` is kept as one tensor if its size as float32 is at most this. None: 2 GiB
+        on the CPU, half of the free memory on a GPU. Sparse data are never converted to dense
+        as a whole.
 
     Attributes
     ----------
     resident : bool
-        Whether ``X`` lies on the device as one tensor.
+        Whether ``X`` is on the device as one tensor.
     active : torch.Tensor of int64 of shape (n_active,) or None
-        The samples that batches are made of; None for all.
+        Row indices of the samples that batches are made of; None for all samples.
     order : torch.Tensor of int64 of shape (n_active,) or None
-        The order of the samples in the epoch last begun.
+        Row indices in the order of the current epoch.
     """
 
     def __init__(
         self,
-        X,
-        y=None,
-        weight=None,
-        device="cpu",
-        dtype=torch.float32,
-        max_resident_bytes=None,
-    ):
+        X: Any,
+        y: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        max_resident_bytes: int | None = None,
+    ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype
-        self.active = None
-        self.order = None
+        self.active: torch.Tensor | None = None
+        self.order: torch.Tensor | None = None
         if not isinstance(X, torch.Tensor) and not scipy.sparse.issparse(X):
             X = np.asarray(X)
         self.shape = tuple(X.shape)
@@ -78,66 +85,88 @@ class Samples(Dataset):
         if weight is not None:
             self.weight = torch.as_tensor(np.asarray(weight, dtype=np.float32)).to(self.device)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, index):
-        x = self.rows(slice(index, index + 1))[0]
-        return x, (torch.tensor(0) if self.y is None else self.y[index])
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.rows(slice(row, row + 1))[0]
+        return x, (torch.tensor(0) if self.y is None else self.y[row])
 
-    def rows(self, index):
-        """Inputs at ``index`` (slice or tensor of indices), a tensor on the device.
+    def rows(self, row_index: slice | torch.Tensor) -> torch.Tensor:
+        """Inputs of the module for some rows.
 
-        Memory of its own: a module may write to it.
+        Parameters
+        ----------
+        row_index : slice or torch.Tensor of int64 of shape (n_rows,)
+
+        Returns
+        -------
+        x : torch.Tensor of shape (n_rows, ...)
+            On the device, with its own memory: the module may modify it in place.
         """
-        # Indexing by a tensor copies, a slice does not.
-        shared = isinstance(index, slice)
+        # Indexing with a tensor copies, indexing with a slice does not.
+        shared = isinstance(row_index, slice)
         if self.resident:
-            return self.X[index].clone() if shared else self.X[index]
-        if isinstance(index, torch.Tensor):
-            index = index.cpu().numpy()
-        return to_tensor(self.X[index], self.device, self.dtype, copy=shared)
+            return self.X[row_index].clone() if shared else self.X[row_index]
+        if isinstance(row_index, torch.Tensor):
+            rows = row_index.cpu().numpy()
+            return to_tensor(self.X[rows], self.device, self.dtype, copy=shared)
+        return to_tensor(self.X[row_index], self.device, self.dtype, copy=shared)
 
-    def restrict(self, positions):
+    def restrict(self, rows: torch.Tensor | None) -> None:
         """Make batches of some samples only.
 
         Parameters
         ----------
-        positions : torch.Tensor of int64 of shape (n_active,) or None
+        rows : torch.Tensor of int64 of shape (n_active,) or None
             Their row indices; None for all.
         """
-        self.active = positions
+        self.active = rows
 
-    def labels(self, index):
-        """(y, weight) at ``index``; weight is None for unweighted samples."""
-        weight = None if self.weight is None else self.weight[index]
-        return (None if self.y is None else self.y[index]), weight
+    def labels(
+        self, row_index: slice | torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Class indices and weights of some rows.
+
+        Parameters
+        ----------
+        row_index : slice or torch.Tensor of int64 of shape (n_rows,)
+
+        Returns
+        -------
+        y : torch.Tensor of int64 of shape (n_rows,) or None
+        weight : torch.Tensor of float32 of shape (n_rows,) or None
+            None if the samples have no weights.
+        """
+        weight = None if self.weight is None else self.weight[row_index]
+        return (None if self.y is None else self.y[row_index]), weight
 
 
 class Batches:
-    """Iterates over :class:`Samples` in batches; given to skorch as its iterator.
+    """Iterator over :class:`Samples` in batches, for use by skorch.
 
     Parameters
     ----------
     dataset : Samples
     batch_size : int, default=128
-        A last batch of a single sample joins the one before it: batch norm cannot train
-        on one sample.
+        If the last batch would be a single sample, it is added to the batch before it, because
+        batch norm cannot train on one sample.
     shuffle : bool, default=False
-        Whether each pass takes the samples in a new order, from torch's generator.
+        Whether each epoch visits the samples in a new order, drawn from torch's generator.
 
     Yields
     ------
     X : torch.Tensor of shape (batch_size, ...)
     labels : tuple (y, weight)
+        As returned by :meth:`Samples.labels`.
     """
 
-    def __init__(self, dataset, batch_size=128, shuffle=False):
+    def __init__(self, dataset: Samples, batch_size: int = 128, shuffle: bool = False) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
 
-    def _starts(self):
+    def _starts(self) -> list[int]:
         active = self.dataset.active
         n = len(self.dataset) if active is None else len(active)
         starts = list(range(0, n, self.batch_size))
@@ -145,26 +174,29 @@ class Batches:
             starts.pop()
         return starts
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._starts())
 
-    def __iter__(self):
+    def __iter__(
+        self,
+    ) -> Iterator[tuple[torch.Tensor, tuple[torch.Tensor | None, torch.Tensor | None]]]:
         data = self.dataset
         device = data.device if data.resident else "cpu"
         active = None if data.active is None else data.active.to(device)
         n = len(data) if active is None else len(active)
         if self.shuffle:
-            # On the device, where resident data are indexed: no copy within the epoch.
-            data.order = torch.randperm(n, device=device)
+            # On the device where resident data are indexed, so nothing is copied per batch.
+            order = torch.randperm(n, device=device)
             if active is not None:
-                data.order = active[data.order]
+                order = active[order]
         else:
-            data.order = torch.arange(n, device=data.device) if active is None else active
+            order = torch.arange(n, device=data.device) if active is None else active
+        data.order = order
         starts = self._starts()
         for start, stop in zip(starts, [*starts[1:], n], strict=True):
             whole = not self.shuffle and active is None
-            index = slice(start, stop) if whole else data.order[start:stop]
-            x = data.rows(index)
-            if isinstance(index, torch.Tensor):
-                index = index.to(data.device)
-            yield x, data.labels(index)
+            row_index = slice(start, stop) if whole else data.order[start:stop]
+            x = data.rows(row_index)
+            if isinstance(row_index, torch.Tensor):
+                row_index = row_index.to(data.device)
+            yield x, data.labels(row_index)

@@ -1,17 +1,32 @@
-"""Rows of whatever X is: picked, as arrays, as tensors, in chunks."""
+"""Selecting rows of arrays, tables and sparse matrices, and converting them to tensors."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 import skorch.utils
 import torch
+from numpy.typing import NDArray
 
 __all__ = ["chunk_length", "take_rows", "to_numpy", "to_tensor"]
 
 
-def take_rows(X, rows):
-    """Rows of an array, DataFrame, list, tensor or sparse matrix, by slice or indices."""
+def take_rows(X: Any, rows: slice | Sequence[int] | NDArray[np.integer]) -> Any:
+    """Select rows of ``X`` by position and keep its type.
+
+    Parameters
+    ----------
+    X : ndarray, DataFrame, list, torch.Tensor or sparse matrix of shape (n_samples, ...)
+    rows : slice or array-like of int of shape (n_rows,)
+        Row indices.
+
+    Returns
+    -------
+    X_rows : same type as X, of shape (n_rows, ...)
+        A sparse matrix in a format that does not support row indexing is returned as CSR.
+    """
     if hasattr(X, "iloc"):
         return X.iloc[rows]
     if scipy.sparse.issparse(X) and X.format not in ("csr", "lil"):
@@ -21,28 +36,33 @@ def take_rows(X, rows):
     return X[rows]
 
 
-def to_tensor(X, device="cpu", dtype=torch.float32, copy=False):
-    """Numeric rows (dense or sparse) as a tensor on the device.
+def to_tensor(
+    X: Any,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    copy: bool = False,
+) -> torch.Tensor:
+    """Convert numeric rows, dense or sparse, to a dense tensor on a device.
 
     Parameters
     ----------
-    X : ndarray, sparse matrix or torch.Tensor of shape (n, ...)
-    device : torch.device or str
-    dtype : torch.dtype
+    X : ndarray, sparse matrix or torch.Tensor of shape (n_samples, ...)
+    device : torch.device or str, default="cpu"
+    dtype : torch.dtype, default=torch.float32
     copy : bool, default=False
-        Whether the tensor has memory of its own. Modules may write to their input, so that
-        what they are given must not be the user's.
+        Whether the tensor must have its own memory. Required for tensors that are passed to a
+        module, because modules may modify their input in place.
 
     Returns
     -------
-    tensor : torch.Tensor of shape (n, ...)
-        Without ``copy`` it shares memory with ``X`` where dtype and device allow.
+    tensor : torch.Tensor of shape (n_samples, ...)
+        With ``copy=False`` it shares memory with ``X`` if dtype and device allow it.
 
     Raises
     ------
     ValueError
-        If a finite value of ``X`` is too large for a floating ``dtype``, or no whole number
-        for an integer one.
+        If a finite value of ``X`` overflows a floating-point ``dtype``, or if ``dtype`` is an
+        integer dtype and a value is not an integer.
     """
     if scipy.sparse.issparse(X):
         X = X.toarray()
@@ -57,37 +77,58 @@ def to_tensor(X, device="cpu", dtype=torch.float32, copy=False):
     if X.is_floating_point() and not dtype.is_floating_point:
         _refuse_fractions(X)
     wide = X.dtype == torch.float64 and dtype != torch.float64
-    tensor = X.to(device=device, dtype=dtype, copy=copy)
+    tensor: torch.Tensor = X.to(device=device, dtype=dtype, copy=copy)
     if wide and not torch.isfinite(tensor).all():
         value = X.abs().max().item()
         raise ValueError(
             f"X contains a value too large for {str(dtype).removeprefix('torch.')}: "
-            f"{value:g}. Scale it, for instance with StandardScaler."
+            f"{value:g}. Scale X, for instance with StandardScaler."
         )
     return tensor
 
 
-def _refuse_fractions(X):
+def _refuse_fractions(X: torch.Tensor) -> None:
     broken = (X.round() != X) | (X.abs() >= 2.0**63)
     if broken.any():
         raise ValueError(
-            f"X contains {X[broken][0].item():g}, but the module takes whole numbers (codes) "
-            "of at most 63 bits."
+            f"X contains {X[broken][0].item()!r}, but the module takes integers (codes) of at "
+            "most 63 bits. Encode X as it was encoded for fit."
         )
 
 
-def chunk_length(n_values, limit=2**20):
-    """Rows to take at a time when a row has ``n_values`` numbers: 16 to 4096.
+def chunk_length(n_values: int, limit: int = 2**20) -> int:
+    """Number of rows to process at a time, between 16 and 4096.
 
-    An eighth of what ``limit`` allows, if that is 128 or more: convolutions are faster where
-    what they pass on stays in the cache.
+    The result is an eighth of what ``limit`` allows if that is at least 128 rows: convolutions
+    run faster when their intermediate results fit in the cache.
+
+    Parameters
+    ----------
+    n_values : int
+        Number of values per row.
+    limit : int, default=2**20
+        Largest number of values per chunk, except that a chunk has at least 16 rows.
+
+    Returns
+    -------
+    n_rows : int
     """
     n_values = max(1, n_values)
     return int(max(16, min(4096, limit // n_values, max(128, limit // 8 // n_values))))
 
 
-def to_numpy(values):
-    """Torch tensors as arrays (of bfloat16, which NumPy lacks, in float32); others as is."""
+def to_numpy(values: Any) -> Any:
+    """Convert a torch tensor to a NumPy array; return anything else unchanged.
+
+    Parameters
+    ----------
+    values : torch.Tensor or object
+
+    Returns
+    -------
+    values : ndarray or object
+        bfloat16, which NumPy does not have, becomes float32.
+    """
     if isinstance(values, torch.Tensor):
         half = values.dtype == torch.bfloat16
         return skorch.utils.to_numpy(values.float() if half else values)

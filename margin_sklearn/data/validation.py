@@ -1,7 +1,10 @@
-"""What MarginClassifier accepts: X, y, weights; or scikit-learn's kind of error."""
+"""Validation of the X and y that MarginClassifier takes, with scikit-learn's error types."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
@@ -25,8 +28,31 @@ __all__ = [
 ]
 
 
-def validate_fit(estimator, X, y, reset):
-    """X as ndarray or CSR and y as 1-D array, checked; sets ``input_shape_`` on reset."""
+def validate_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, NDArray[Any]]:
+    """Validate training data.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``reset`` its ``n_features_in_``, ``feature_names_in_`` and ``input_shape_`` are
+        set.
+    X : array-like or sparse matrix of shape (n_samples, ...)
+    y : array-like of shape (n_samples,)
+    reset : bool
+        Whether this is the first call; otherwise ``X`` must match the earlier data.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix of shape (n_samples, ...)
+        Finite numbers.
+    y : ndarray of shape (n_samples,)
+        Labels.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``X`` or ``y`` cannot be used.
+    """
     check_lengths(estimator, X, y)
     X = _validate_numbers(estimator, X, reset)
     y = validate_y(estimator, y)
@@ -36,8 +62,21 @@ def validate_fit(estimator, X, y, reset):
     return X, y
 
 
-def check_lengths(estimator, X, y):
-    """Raise a ValueError if there is no y, or not one label a sample."""
+def check_lengths(estimator: Any, X: Any, y: Any) -> None:
+    """Raise an error unless there is one label per sample.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Named in the message.
+    X : array-like or sparse matrix of shape (n_samples, ...)
+    y : array-like of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If ``y`` is None or has another length than ``X``, or if ``X`` is not one array.
+    """
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the "
@@ -50,34 +89,69 @@ def check_lengths(estimator, X, y):
     except ValueError as error:
         raise ValueError(
             f"{error}. X and y must hold the same samples. A step of scikit-learn's Pipeline "
-            "that drops rows of X cannot drop them from y: put MarginSubsetSelector last, "
-            "around the classifier, or use MarginSubsetSampler in imbalanced-learn's Pipeline."
+            "that drops rows of X cannot drop them from y: make MarginSubsetSelector the last "
+            "step, around the classifier, or use MarginSubsetSampler in imbalanced-learn's "
+            "Pipeline."
         ) from error
 
 
-def _length(y):
+def _length(y: Any) -> int | None:
     try:
         return len(y)
-    except TypeError:  # of whatever becomes an array only later
+    except TypeError:  # an object without a length that NumPy can convert to an array
         return None
 
 
-def validate_y(estimator, y):
-    """Labels as a 1-D array, checked."""
+def validate_y(estimator: Any, y: Any) -> NDArray[Any]:
+    """Validate labels and return them as a 1-D array.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Named in the message.
+    y : array-like of shape (n_samples,)
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If ``y`` is not one-dimensional, is continuous, has missing values or mixes strings
+        with other types.
+    """
     y = column_or_1d(to_numpy(y), warn=True)
     _refuse_missing(y, "y")
     if y.dtype == object and len({isinstance(label, str) for label in y}) > 1:
         raise ValueError(
-            "y mixes strings with labels of other types, which have no common order: make "
-            "them all of one type."
+            "y mixes strings with labels of other types, which cannot be sorted. Convert all "
+            "labels to one type."
         )
     check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
     check_classification_targets(y)
     return y
 
 
-def validate_predict(estimator, X):
-    """X as ndarray or CSR, checked against what the estimator was fitted on."""
+def validate_predict(estimator: Any, X: Any) -> Any:
+    """Validate X for prediction by a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : array-like or sparse matrix of shape (n_samples, ...)
+
+    Returns
+    -------
+    X : ndarray or CSR matrix of shape (n_samples, ...)
+        Finite numbers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``X`` cannot be used or does not match the training data.
+    """
     refuse_several_inputs(X)
     check_rows("X", X)
     X = _validate_numbers(estimator, X, reset=False)
@@ -85,8 +159,8 @@ def validate_predict(estimator, X):
     return X
 
 
-def _validate_numbers(estimator, X, reset):
-    """X as ndarray or CSR of numbers; a column that holds none is named."""
+def _validate_numbers(estimator: Any, X: Any, reset: bool) -> Any:
+    """X as ndarray or CSR matrix of numbers; errors name a column that is not numeric."""
     refuse_duplicate_names(X)
     refuse_dates(X)
     X = to_numpy(X)
@@ -100,7 +174,7 @@ def _validate_numbers(estimator, X, reset):
             allow_nd=True,
         )
         if checked.dtype.kind == "O":
-            # pandas' categories and dates pass the check as they are.
+            # Categorical and datetime columns of pandas pass validate_data unconverted.
             checked = checked.astype(np.float64)
         if checked.dtype.kind not in "biuf":
             raise ValueError(f"X holds values of dtype {checked.dtype}, not numbers.")
@@ -114,13 +188,13 @@ def _validate_numbers(estimator, X, reset):
         return _validate_numbers(estimator, numbers_of_text, reset)
     if checked.dtype == np.uint64 and checked.size and checked.max() > np.iinfo(np.int64).max:
         raise ValueError(
-            f"X holds {checked.max()}, more than int64 can hold: encode or scale it."
+            f"X holds {checked.max()}, which is too large for int64. Encode or scale it."
         )
     return checked
 
 
-def _from_text(X):
-    """An array or list of text as floats, where all of it is numbers; else ``X`` itself."""
+def _from_text(X: Any) -> Any:
+    """An array or list of strings as floats if all of them are numbers; else ``X`` itself."""
     try:
         array = np.asarray(X)
         return array.astype(np.float64) if array.dtype.kind in "US" else X
@@ -128,52 +202,87 @@ def _from_text(X):
         return X
 
 
-def _refuse_missing(labels, name):
-    """Raise a ValueError for NaN, None, NaT or pandas' NA among labels."""
+def _refuse_missing(labels: NDArray[Any], name: str) -> None:
+    """Raise a ValueError if labels contain NaN, None, NaT or pandas' NA."""
     missing = False
     if labels.dtype.kind in "mM":
-        missing = np.isnat(labels).any()
+        missing = bool(np.isnat(labels).any())
     elif labels.dtype == object:
-        missing = pd.isna(labels).any()
+        missing = bool(pd.isna(labels).any())
     if missing:
         raise ValueError(
-            f"Input {name} contains NaN (or None, NaT): leave out the samples without a label."
+            f"Input {name} contains NaN (or None, NaT). Drop the samples without a label."
         )
 
 
-def check_classes_again(y, classes):
-    """Raise a ValueError unless y of a warm start has the classes of the first fit."""
+def check_classes_again(y: NDArray[Any], classes: NDArray[Any]) -> None:
+    """Raise an error unless ``y`` of a warm start has the classes of the first fit.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels.
+    classes : ndarray of shape (n_classes,)
+        Labels of the first fit, sorted.
+
+    Raises
+    ------
+    ValueError
+        If a class is missing from ``y``, or ``y`` has another label.
+    """
     validate_labels(y, classes)
     missing = np.setdiff1d(classes, y)
     if len(missing):
         raise ValueError(
             "warm_start can only be used where y has the same classes as in the last call to "
-            f"fit: {classes}; y lacks {missing.tolist()}. partial_fit takes part of them."
+            f"fit: {classes}; y lacks {missing.tolist()}. partial_fit accepts samples of only "
+            "some of the classes."
         )
 
 
-def validate_labels(y, classes):
-    """Index of each label in the sorted array ``classes``."""
+def validate_labels(y: ArrayLike, classes: NDArray[Any]) -> NDArray[np.intp]:
+    """Convert labels to class indices.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels.
+    classes : ndarray of shape (n_classes,)
+        Labels of fit, sorted.
+
+    Returns
+    -------
+    class_index : ndarray of int of shape (n_samples,)
+        Position of each label in ``classes``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, or a label is not one of them.
+    """
     if len(classes) < 2:
         raise ValueError(
             "MarginClassifier needs samples of at least 2 classes in the data, but the data "
             f"contains only one class: {classes.tolist()[0]!r}."
         )
     try:
-        index = np.searchsorted(classes, y)
+        class_index = np.searchsorted(classes, y)
     except TypeError as error:
-        raise ValueError(f"y holds labels unlike the classes {classes}: {error}") from error
-    index = np.minimum(index, len(classes) - 1)
-    unknown = classes[index] != y
+        raise ValueError(
+            f"y has labels unlike the classes of fit, {classes} ({error}). Pass labels of the "
+            "type that was used for fit."
+        ) from error
+    class_index = np.minimum(class_index, len(classes) - 1)
+    unknown = classes[class_index] != y
     if np.any(unknown):
         raise ValueError(
             f"y contains the label {np.asarray(y)[unknown].tolist()[0]!r}, which is not among "
-            f"the classes the classifier knows: {classes}."
+            f"the classes the classifier was fitted on: {classes}."
         )
-    return index
+    return class_index
 
 
-def _check_shape(estimator, X):
+def _check_shape(estimator: Any, X: Any) -> None:
     shape = tuple(X.shape[1:])
     if shape != estimator.input_shape_:
         raise ValueError(

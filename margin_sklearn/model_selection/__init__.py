@@ -1,4 +1,4 @@
-"""Choosing among networks."""
+"""Splitters for searches that score candidates on the training samples."""
 
 from .splits import ResubstitutionSplit
 

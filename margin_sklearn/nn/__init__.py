@@ -1,4 +1,4 @@
-"""Modules and losses: what is built of torch alone."""
+"""torch modules and losses that do not depend on the rest of the package's estimators."""
 
 from .losses import ExponentialLoss, LogisticLoss
 from .modules import MLP, ConvNet

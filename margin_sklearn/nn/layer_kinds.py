@@ -1,4 +1,4 @@
-"""Which torch modules are what: the one list of each kind of layer."""
+"""Classes of torch modules by kind: the only such lists in the package."""
 
 from torch import nn
 
@@ -13,7 +13,7 @@ __all__ = [
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-# Pointwise and without weights, by the names of their functions in torch.nn.functional.
+# Pointwise activations without weights, by the name of the function in torch.nn.functional.
 ACTIVATIONS = {
     "celu": nn.CELU,
     "elu": nn.ELU,
@@ -37,10 +37,20 @@ ACTIVATIONS = {
     "tanhshrink": nn.Tanhshrink,
 }
 POINTWISE_ACTIVATIONS = tuple(ACTIVATIONS.values())
-# With those that have weights, draw at random, jump, or halve the channels.
+# Also activations that have weights, are random, are discontinuous or halve the channels.
 ACTIVATION_LAYERS = (*POINTWISE_ACTIVATIONS, nn.GLU, nn.PReLU, nn.RReLU, nn.Threshold)
 
 
-def is_batch_norm(module):
-    """Whether a module is a batch norm, whose statistics come from whole batches."""
+def is_batch_norm(module: nn.Module) -> bool:
+    """Whether a module is a batch norm, which computes its statistics over a batch.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    Returns
+    -------
+    batch_norm : bool
+        False for lazy batch norms before their first batch has set their class.
+    """
     return isinstance(module, BATCH_NORMS)

@@ -9,7 +9,7 @@ __all__ = ["CRITERIA", "ExponentialLoss", "LogisticLoss"]
 
 
 class _PairwiseLoss(nn.Module):
-    def __init__(self, reduction="mean"):
+    def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         check_choice("reduction", reduction, ("none", "mean", "sum"))
         self.reduction = reduction
@@ -18,9 +18,9 @@ class _PairwiseLoss(nn.Module):
     def _penalty(difference: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
 
-    def forward(self, logits, target):
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         own = logits.gather(1, target[:, None])
-        # The own class is left out exactly: its term would be the constant ell(0).
+        # The term of the sample's own class is masked out; it would be the constant ell(0).
         others = torch.ones_like(logits, dtype=torch.bool).scatter(1, target[:, None], False)
         loss = (self._penalty(logits - own) * others).sum(dim=1)
         if self.reduction == "mean":
@@ -31,14 +31,15 @@ class _PairwiseLoss(nn.Module):
 class ExponentialLoss(_PairwiseLoss):
     r"""Exponential loss :math:`\sum_{j \ne y} \exp(f_j - f_y)`.
 
-    Cross-entropy is :math:`\log(1 + \cdot)` of it; for two classes it is the
-    :math:`\exp(-y f)` of the margin theory (Soudry et al. 2018, arXiv 1710.10345, for its
-    implicit bias). It grows without bound on misclassified samples, so it asks for smaller
-    learning rates than cross-entropy.
+    Cross-entropy is :math:`\log(1 + L)`, where :math:`L` is this loss. For two classes it is
+    the loss :math:`\exp(-y f)` of margin theory (Soudry et al. 2018, arXiv 1710.10345, on its
+    implicit bias). It is unbounded on misclassified samples, so it requires smaller learning
+    rates than cross-entropy.
 
     Parameters
     ----------
     reduction : {"mean", "sum", "none"}, default="mean"
+        Mean or sum over the batch, or one loss per sample.
 
     Examples
     --------
@@ -49,18 +50,19 @@ class ExponentialLoss(_PairwiseLoss):
     """
 
     @staticmethod
-    def _penalty(difference):
+    def _penalty(difference: torch.Tensor) -> torch.Tensor:
         return difference.exp()
 
 
 class LogisticLoss(_PairwiseLoss):
     r"""Pairwise logistic loss :math:`\sum_{j \ne y} \log(1 + \exp(f_j - f_y))`.
 
-    For two classes it equals cross-entropy.
+    For two classes it is equal to cross-entropy.
 
     Parameters
     ----------
     reduction : {"mean", "sum", "none"}, default="mean"
+        Mean or sum over the batch, or one loss per sample.
 
     Examples
     --------
@@ -71,11 +73,11 @@ class LogisticLoss(_PairwiseLoss):
     """
 
     @staticmethod
-    def _penalty(difference):
+    def _penalty(difference: torch.Tensor) -> torch.Tensor:
         return nn.functional.softplus(difference)
 
 
-# What the parameter ``criterion`` may be called.
+# Names that the parameter ``criterion`` of MarginClassifier accepts.
 CRITERIA = {
     "cross_entropy": nn.CrossEntropyLoss,
     "exponential": ExponentialLoss,

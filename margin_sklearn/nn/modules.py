@@ -1,12 +1,14 @@
-"""Torch modules that are sized from the data: inputs to logits."""
+"""torch modules that compute logits, with a size that is inferred from the data."""
 
 import math
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ..checks import (
@@ -22,14 +24,15 @@ from .layer_kinds import ACTIVATIONS
 __all__ = ["MLP", "ConvNet"]
 
 _ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "identity")
+_Widths = int | Sequence[int] | NDArray[np.integer]
 
 
-def _activation(name):
+def _activation(name: str) -> nn.Module:
     return nn.Identity() if name == "identity" else ACTIVATIONS[name]()
 
 
-def _widths(name, widths):
-    """Widths as a tuple of ints; a single one (of NumPy as well) is one layer."""
+def _widths(name: str, widths: Any) -> tuple[int, ...]:
+    """Widths as a tuple of ints; a single integer, of Python or NumPy, is one layer."""
     many = list(widths) if np.ndim(widths) == 1 and not isinstance(widths, str) else [widths]
     try:
         for width in many:
@@ -39,7 +42,9 @@ def _widths(name, widths):
     return tuple(int(width) for width in many)
 
 
-def _check_common(input_shape, n_classes, batch_norm, dropout, activation):
+def _check_common(
+    input_shape: Any, n_classes: Any, batch_norm: Any, dropout: Any, activation: Any
+) -> tuple[int, ...]:
     if not isinstance(input_shape, tuple | list):
         refuse("input_shape", "a tuple of positive integers", input_shape)
     check_int("n_classes", n_classes, 1)
@@ -49,18 +54,19 @@ def _check_common(input_shape, n_classes, batch_norm, dropout, activation):
     return _widths("input_shape", input_shape)
 
 
-def _check_memory(settings, n_weights):
-    """Raise before a network is made that the machine cannot hold, with its gradients."""
+def _check_memory(settings: str, n_weights: int) -> None:
+    """Raise an error, before any allocation, if weights and gradients exceed the memory."""
     needed = 2 * torch.get_default_dtype().itemsize * n_weights
     if needed > _memory():
         raise InvalidParameterError(
-            f"{settings} make a network of {n_weights:,} weights. They and their gradients "
-            f"need {needed / 2**30:,.0f} GiB, but this machine has {_memory() / 2**30:,.0f}."
+            f"{settings} make a network of {n_weights:,} weights. The weights and their "
+            f"gradients need {needed / 2**30:,.0f} GiB, but this machine has "
+            f"{_memory() / 2**30:,.0f} GiB of memory. Use a smaller network."
         )
 
 
-def _memory():
-    """Bytes of physical memory; where the system does not tell, what no machine has."""
+def _memory() -> int:
+    """Bytes of physical memory; more than any machine has if the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -75,16 +81,22 @@ class MLP(nn.Sequential):
     Parameters
     ----------
     input_shape : tuple of int
-        Shape of one sample, without the batch axis; :class:`MarginClassifier` fills it in.
+        Shape of one sample, without the batch axis; set by :class:`MarginClassifier`.
     n_classes : int
-        Number of logits; :class:`MarginClassifier` fills it in.
+        Number of logits; set by :class:`MarginClassifier`.
     hidden_layer_sizes : tuple of int or int, default=(256, 128)
         Width of each hidden layer; ``()`` gives a linear model.
     batch_norm : bool, default=True
-        Whether batch norm stands between each hidden linear layer and its activation.
+        Whether to apply batch norm between each hidden linear layer and its activation.
     dropout : float, default=0.2
-        Share of hidden units dropped while training, in [0, 1).
+        Share of the hidden units that are dropped during training, in [0, 1).
     activation : {"relu", "gelu", "silu", "tanh", "identity"}, default="relu"
+
+    Raises
+    ------
+    InvalidParameterError
+        If a parameter has the wrong type or range, or the network does not fit in memory. It
+        is a ValueError and a TypeError.
 
     Examples
     --------
@@ -97,13 +109,13 @@ class MLP(nn.Sequential):
 
     def __init__(
         self,
-        input_shape,
-        n_classes,
-        hidden_layer_sizes=(256, 128),
-        batch_norm=True,
-        dropout=0.2,
-        activation="relu",
-    ):
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        hidden_layer_sizes: _Widths = (256, 128),
+        batch_norm: bool = True,
+        dropout: float = 0.2,
+        activation: str = "relu",
+    ) -> None:
         input_shape = _check_common(input_shape, n_classes, batch_norm, dropout, activation)
         hidden = _widths("hidden_layer_sizes", hidden_layer_sizes)
         widths = (math.prod(input_shape), *hidden, int(n_classes))
@@ -117,34 +129,41 @@ class MLP(nn.Sequential):
             layers.append(_activation(activation))
             if dropout:
                 layers.append(nn.Dropout(dropout))
-        layers.append(nn.Linear(*widths[-2:]))
+        layers.append(nn.Linear(widths[-2], widths[-1]))
         super().__init__(*layers)
 
 
 class ConvNet(nn.Module):
-    """Small convolutional network for images, sized from the data.
+    """Small convolutional network for images, with a size that is inferred from the data.
 
-    Each block is convolution, batch norm, activation and 2x2 max-pooling (left out once
-    a side is smaller than 2); then a linear layer.
+    Blocks of convolution, batch norm, activation and 2x2 max-pooling, followed by a linear
+    layer. Pooling is omitted where a side is shorter than 2.
 
     Parameters
     ----------
     input_shape : tuple of int
         Shape of one sample: (height, width) for grey images, (channels, height, width), or
-        (channels, depth, height, width) for volumes; :class:`MarginClassifier` fills it in.
+        (channels, depth, height, width) for volumes; set by :class:`MarginClassifier`.
     n_classes : int
-        Number of logits; :class:`MarginClassifier` fills it in.
+        Number of logits; set by :class:`MarginClassifier`.
     channels : tuple of int or int, default=(32, 64)
-        Channels of each block.
+        Number of output channels of each block.
     kernel_size : int, default=3
-        Odd side length of the filters; zero padding keeps the size.
+        Odd side length of the filters. Zero padding preserves the size of the image.
     batch_norm : bool, default=True
+        Whether to apply batch norm between each convolution and its activation.
     dropout : float, default=0.0
-        Share of the last features dropped while training, in [0, 1).
+        Share of the last features that are dropped during training, in [0, 1).
     activation : {"relu", "gelu", "silu", "tanh", "identity"}, default="relu"
     pooling : {"flatten", "mean"}, default="flatten"
-        What the last linear layer sees: every position, or the mean over positions (far
-        fewer weights, for larger images).
+        Input of the last linear layer: the features at every position, or their mean over
+        the positions, which needs far fewer weights for large images.
+
+    Raises
+    ------
+    ValueError
+        If a parameter has the wrong type or range, the network does not fit in memory, or
+        ``input_shape`` is not that of an image or volume.
 
     Examples
     --------
@@ -157,15 +176,15 @@ class ConvNet(nn.Module):
 
     def __init__(
         self,
-        input_shape,
-        n_classes,
-        channels=(32, 64),
-        kernel_size=3,
-        batch_norm=True,
-        dropout=0.0,
-        activation="relu",
-        pooling="flatten",
-    ):
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        channels: _Widths = (32, 64),
+        kernel_size: int = 3,
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+        activation: str = "relu",
+        pooling: str = "flatten",
+    ) -> None:
         super().__init__()
         input_shape = _check_common(input_shape, n_classes, batch_norm, dropout, activation)
         if len(input_shape) not in (2, 3, 4):
@@ -211,11 +230,21 @@ class ConvNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(n_features, n_classes)
         if conv is nn.Conv2d:
-            # The same numbers in another order in memory: faster on a CPU. (torch's type hints
-            # do not know the argument.)
+            # Changes the memory layout only, which is faster on a CPU. The argument is missing
+            # from torch's type hints.
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute logits.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_samples, *input_shape)
+
+        Returns
+        -------
+        logits : torch.Tensor of shape (n_samples, n_classes)
+        """
         x = torch.flatten(self.features(x), start_dim=2)
         x = x.mean(dim=2) if self.pooling == "mean" else torch.flatten(x, start_dim=1)
         return self.output(self.dropout(x))

@@ -1,4 +1,4 @@
-"""The linear layers of a feed-forward network, in order of execution, batch norm folded in."""
+"""Linear layers of a feed-forward network in the order of execution, batch norm folded in."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -6,15 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, svds
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from ..nn.layer_kinds import ACTIVATIONS, CONVOLUTIONS, POINTWISE_ACTIVATIONS, is_batch_norm
 
-__all__ = ["Layer", "convolution_like", "linear_layers", "norm_factor", "trace_chain"]
+__all__ = ["Layer", "Step", "convolution_like", "linear_layers", "norm_factor", "trace_chain"]
 
-# What else a chain may hold: modules, and functions and tensor methods of one tensor by name.
+# Other modules that a chain may contain, and names of functions and tensor methods.
 _MODULES = {
     "activation": POINTWISE_ACTIVATIONS,
     "shape": (nn.Flatten, nn.Unflatten),
@@ -31,7 +32,7 @@ _MODULES = {
     ),
 }  # fmt: skip
 _FUNCTIONS = {
-    # As methods of a tensor, some end in an underscore; torch calls one log_sigmoid.
+    # Methods that work in place end in an underscore; log_sigmoid is another logsigmoid.
     "activation": {*ACTIVATIONS, *(f"{name}_" for name in ACTIVATIONS), "log_sigmoid"},
     "shape": {
         "flatten", "unflatten", "reshape", "view", "contiguous", "squeeze", "unsqueeze",
@@ -42,7 +43,7 @@ _FUNCTIONS = {
     },
     "transparent": {"dropout", "dropout2d", "dropout3d", "alpha_dropout"},
 }  # fmt: skip
-# These go by another name where they are called.
+# Compared by identity, because the name of the function that is called is another one.
 _MAXIMUM_FUNCTIONS = (
     F.max_pool1d,
     F.max_pool2d,
@@ -56,39 +57,49 @@ _SHAPE_FUNCTIONS = {"size", "dim", "getattr", "numel", "len"}
 
 @dataclass
 class Layer:
-    """One linear layer: a matrix, or a convolution with the shape of what it takes in.
+    """One linear layer: a matrix, or a convolution and the shape of its input.
 
-    Attributes
+    Parameters
     ----------
-    weight : torch.Tensor of float64
-        Of shape (n_outputs, n_inputs, ...), batch norm folded in.
+    weight : torch.Tensor of float64 of shape (n_outputs, n_inputs, ...)
+        Weight with batch norm folded in.
     convolution : torch.nn.Module or None
-        The convolution the weight belongs to.
+        The convolution that has the weight; None for a matrix.
     input_shape : tuple of int
-        Shape of one sample where the layer takes it in.
+        Shape of the layer's input for one sample.
     """
 
     weight: torch.Tensor
     convolution: nn.Module | None
-    input_shape: tuple
+    input_shape: tuple[int, ...]
 
-    def frobenius_norm(self):
-        """Norm of the weights as one vector (a filter counts once)."""
+    def frobenius_norm(self) -> float:
+        """Euclidean norm of the weights; each filter is counted once.
+
+        Returns
+        -------
+        norm : float
+        """
         return self.weight.norm().item()
 
-    def spectral_norm(self):
-        """Largest singular value of the layer as a linear map, padding and stride included."""
+    def spectral_norm(self) -> float:
+        """Largest singular value of the linear map, including padding and stride.
+
+        Returns
+        -------
+        norm : float
+        """
         if self.convolution is None:
             return torch.linalg.matrix_norm(self.weight, ord=2).item()
         convolution = convolution_like(self.convolution, self.weight)
         x = torch.zeros(1, *self.input_shape, dtype=torch.float64, requires_grad=True)
         y = convolution(x)
 
-        def forward(vector):
+        def forward(vector: NDArray[np.float64]) -> NDArray[np.float64]:
             with torch.no_grad():
                 return convolution(torch.from_numpy(vector).reshape(x.shape)).numpy().ravel()
 
-        def adjoint(vector):
+        def adjoint(vector: NDArray[np.float64]) -> NDArray[np.float64]:
             cotangent = torch.from_numpy(vector).reshape(y.shape)
             return torch.autograd.grad(y, x, cotangent, retain_graph=True)[0].numpy().ravel()
 
@@ -106,19 +117,20 @@ class Layer:
         return float(svds(operator, k=1, v0=start, return_singular_vectors=False)[0])
 
 
-def linear_layers(module, example):
-    """Linear layers of ``module`` in the order in which they run.
+def linear_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
+    """Linear layers of a module in the order of execution.
 
-    A batch norm right behind a layer is folded into it, γ/√(σ²+ε) a channel; one that stands
-    elsewhere (behind an activation or a pooling, or first of all) into the layer that follows,
-    or, as the last of all, is a diagonal layer of its own.
+    A batch norm directly after a linear layer is folded into that layer, with the factor
+    γ/√(σ²+ε) per channel. A batch norm in another place (at the beginning, or after an
+    activation or a pooling) is folded into the next linear layer; if there is none, it becomes
+    a diagonal layer.
 
     Parameters
     ----------
     module : torch.nn.Module
-        A chain: each operation takes the result of the one before it.
+        A chain: each operation takes only the result of the one before it.
     example : torch.Tensor of shape (1, ...)
-        One sample; only its shape counts.
+        Input of the module; only its shape is used.
 
     Returns
     -------
@@ -127,30 +139,62 @@ def linear_layers(module, example):
     Raises
     ------
     TypeError
-        If the network is no such chain (residual, attention, recurrent), or has an operation
-        that is not known here.
+        If the network is not such a chain (residual, attention, recurrent), or contains an
+        unknown operation.
     """
     _, steps = trace_chain(module, example)
     return _fold(steps)
 
 
-class _Step(NamedTuple):
-    """An operation on the way from input to output."""
+class Step(NamedTuple):
+    """An operation of a chain.
+
+    Parameters
+    ----------
+    kind : {"linear", "norm", "activation", "shape", "average", "maximum", "transparent"}
+    source : torch.nn.Module or None
+        The module that is called; None for a function or a method.
+    shape : tuple of int
+        Shape of the operation's input for one sample.
+    node : torch.fx.Node
+        The operation in the graph.
+    before : torch.fx.Node
+        The operation that computes its input.
+    """
 
     kind: str
-    source: nn.Module | None  # None for a function
-    shape: tuple  # of one sample where the operation takes it in
+    source: Any
+    shape: tuple[int, ...]
     node: fx.Node
     before: fx.Node
 
 
-def trace_chain(module, example):
-    """The module as a graph, and its steps from input to output."""
+def trace_chain(module: nn.Module, example: torch.Tensor) -> tuple[fx.GraphModule, list[Step]]:
+    """Trace a module as a graph, and list its operations from input to output.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A chain: each operation takes only the result of the one before it.
+    example : torch.Tensor of shape (1, ...)
+        Input of the module; only its shape is used.
+
+    Returns
+    -------
+    graph : torch.fx.GraphModule
+    steps : list of Step
+
+    Raises
+    ------
+    TypeError
+        As for :func:`linear_layers`.
+    """
     try:
-        # Wrapped, so that a module that is a single layer is seen as one, too.
+        # Wrapped, because tracing does not record the call of the outermost module, which may
+        # be a single layer.
         graph = fx.symbolic_trace(nn.Sequential(module))
         ShapeProp(graph).propagate(example.detach())
-    except Exception as error:  # whatever a user's forward raises when traced
+    except Exception as error:  # a user's forward may raise anything when traced
         raise _unsupported(f"its forward cannot be traced ({error})") from error
     steps = _steps(graph)
     if not any(step.kind in ("linear", "norm") for step in steps):
@@ -158,8 +202,8 @@ def trace_chain(module, example):
     return graph, steps
 
 
-def _steps(graph):
-    steps: list[_Step] = []
+def _steps(graph: fx.GraphModule) -> list[Step]:
+    steps: list[Step] = []
     current: fx.Node | None = None
     shapes: set[fx.Node] = set()
     for node in graph.graph.nodes:
@@ -179,23 +223,23 @@ def _steps(graph):
             continue
         if current is None or tensors != [current]:
             raise _unsupported(
-                f"{_name(node)!r} does not simply follow the operation before it"
+                f"{_name(node)!r} does not take just the result of the operation before it"
             )
         kind, source = _classify(graph, node)
         shape = tuple(current.meta["tensor_meta"].shape[1:])
-        steps.append(_Step(kind, source, shape, node, current))
+        steps.append(Step(kind, source, shape, node, current))
         current = node
     return steps
 
 
-def _classify(graph, node):
+def _classify(graph: fx.GraphModule, node: fx.Node) -> tuple[str, nn.Module | None]:
     if node.op == "call_module":
-        layer = graph.get_submodule(node.target)
+        layer = graph.get_submodule(str(node.target))
         if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
             return "linear", layer
         if is_batch_norm(layer):
             if layer.running_var is None:
-                raise _unsupported("a batch norm keeps no running statistics")
+                raise _unsupported("it has a batch norm without running statistics")
             return "norm", layer
         for kind, classes in _MODULES.items():
             if isinstance(layer, classes):
@@ -209,14 +253,16 @@ def _classify(graph, node):
     raise _unsupported(f"it calls {_name(node)!r}")
 
 
-def _name(node):
+def _name(node: fx.Node) -> str:
     return (
         node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     )
 
 
-def _fold(steps):
-    layers, pending, behind_linear = [], None, False
+def _fold(steps: list[Step]) -> list[Layer]:
+    layers: list[Layer] = []
+    pending: torch.Tensor | None = None
+    after_linear = False
     for kind, source, shape, *_ in steps:
         if kind == "linear":
             weight = source.weight.detach().to("cpu", torch.float64)
@@ -225,23 +271,34 @@ def _fold(steps):
                 pending = None
             convolution = None if isinstance(source, nn.Linear) else source
             layers.append(Layer(weight, convolution, shape))
-            behind_linear = True
+            after_linear = True
         elif kind == "norm":
             factor = norm_factor(source)
-            if behind_linear:
+            if after_linear:
                 last = layers[-1]
                 last.weight = last.weight * factor.reshape(-1, *[1] * (last.weight.ndim - 1))
             else:
                 pending = factor if pending is None else pending * factor
         elif kind != "transparent":
-            behind_linear = False
+            after_linear = False
     if pending is not None:
         layers.append(Layer(torch.diag(pending), None, (len(pending),)))
     return layers
 
 
-def norm_factor(norm):
-    """What a batch norm multiplies each channel by in evaluation mode, in float64."""
+def norm_factor(norm: Any) -> torch.Tensor:
+    """Factor by which a batch norm multiplies each channel in evaluation mode.
+
+    Parameters
+    ----------
+    norm : torch.nn.Module
+        Batch norm with running statistics.
+
+    Returns
+    -------
+    factor : torch.Tensor of float64 of shape (n_channels,)
+        On the CPU.
+    """
     variance = norm.running_var.detach().to("cpu", torch.float64)
     factor = (variance + norm.eps).rsqrt()
     return (
@@ -251,22 +308,37 @@ def norm_factor(norm):
     )
 
 
-def _per_input(pending, weight, source):
-    """Factors of the channels before a layer, laid out as the layer's inputs."""
-    groups = getattr(source, "groups", 1)
+def _per_input(pending: torch.Tensor, weight: torch.Tensor, source: nn.Module) -> torch.Tensor:
+    """Factors of the channels before a layer, in the shape of the layer's weight."""
+    groups: Any = getattr(source, "groups", 1)
     n_inputs = weight.shape[1] * groups
     if n_inputs % len(pending):
-        raise _unsupported("a batch norm's channels do not reach the next layer in order")
+        raise _unsupported(
+            f"the {len(pending)} channels of a batch norm do not match the {n_inputs} inputs "
+            "of the next layer"
+        )
     factor = pending.repeat_interleave(n_inputs // len(pending))
     if groups > 1:
-        # Row o of a grouped filter sees the inputs of its group only.
+        # An output of a grouped convolution depends on the inputs of its group only.
         rows = factor.reshape(groups, -1).repeat_interleave(weight.shape[0] // groups, dim=0)
         return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
     return factor.reshape(1, -1, *[1] * (weight.ndim - 2))
 
 
-def convolution_like(convolution, weight):
-    """A convolution with that weight, and without bias, hooks and parametrizations."""
+def convolution_like(convolution: Any, weight: torch.Tensor) -> nn.Module:
+    """Copy a convolution, with another weight and without bias, hooks and parametrizations.
+
+    Parameters
+    ----------
+    convolution : torch.nn.Module
+        Conv1d, Conv2d or Conv3d.
+    weight : torch.Tensor
+        Of the shape of the convolution's weight.
+
+    Returns
+    -------
+    bare : torch.nn.Module
+    """
     kind: Any = next(kind for kind in CONVOLUTIONS if isinstance(convolution, kind))
     bare = kind(
         convolution.in_channels,
@@ -284,9 +356,9 @@ def convolution_like(convolution, weight):
     return bare
 
 
-def _unsupported(reason):
+def _unsupported(reason: str) -> TypeError:
     return TypeError(
-        "The norms of the layers say nothing for this network: " + reason + ". "
-        "Norm products need a chain of linear layers, convolutions, batch norms, pointwise "
+        f"Norms of the weights cannot be used to scale the margins of this network: {reason}. "
+        "They require a chain of linear layers, convolutions, batch norms, pointwise "
         "activations and poolings. scale='distance' works for every differentiable network."
     )

@@ -1,9 +1,11 @@
-"""Margins over the norm of their gradient: first-order distances to the decision boundary."""
+"""Margins divided by the norm of their gradient: first-order distances to the boundary."""
 
 import math
+from collections.abc import Callable
 
 import torch
 
+from ..adapters.network import Network
 from .hidden_layers import (
     check_number,
     margin_gradients,
@@ -14,34 +16,39 @@ from .hidden_layers import (
 
 __all__ = ["distance", "total_variation"]
 
+_Scaled = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-def distance(network, example):
+
+def distance(network: Network, example: torch.Tensor) -> _Scaled:
     r"""Signed first-order distance to the decision boundary, in units of the inputs.
 
     .. math:: \frac{f_{y}(x) - f_{j^*}(x)}
                    {\lVert \nabla_x (f_{y} - f_{j^*})(x) \rVert_2},
               \qquad j^* = \arg\max_{j \ne y} f_j(x).
 
-    Exact for linear models, where it is the geometric margin to the boundary with the
-    runner-up; for others the linear estimate of Elsayed et al. 2018 (arXiv 1803.05598,
-    eq. 2-3, with the 2-norm). Taken where the network sees the data: behind the transformers
-    of a Pipeline. Invariant under everything that leaves the function as it is, and under
-    scaling all logits; it works for every differentiable network. Where the gradient
-    vanishes, the sample is infinitely far from the boundary, to this order: ``inf`` or
-    ``-inf``. Cost: one forward and one backward pass.
+    For linear models it is exact: the geometric margin to the boundary with class
+    :math:`j^*`. For other networks it is the linear estimate of Elsayed et al. 2018 (arXiv
+    1803.05598, eq. 2-3, with the 2-norm). The distance is measured in the input space of the
+    network, after the transformers of a Pipeline. It works for every differentiable network,
+    and is invariant under scaling all logits and under every change of the weights that does
+    not change the function. If the gradient is zero, the sample is infinitely far from the
+    boundary, to first order: ``inf`` or ``-inf``. Cost: one forward and one backward pass.
 
     Parameters
     ----------
     network : Network
     example : torch.Tensor of shape (1, ...)
+        Not used.
 
     Returns
     -------
     scaled : callable
-        ``(x, y) -> margins``: tensors of shapes (n, ...), (n,) and (n,).
+        ``(x, y) -> margins``: inputs of shape (n, ...), class indices of shape (n,) and
+        margins of float64 of shape (n,). It raises a TypeError if the network has no gradient
+        at its input.
     """
 
-    def scaled(x, y):
+    def scaled(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         margin, (norm,) = margin_gradients(network, x, y, of_input)
         if norm is None:
             raise _no_gradient(network, "at its input")
@@ -50,8 +57,8 @@ def distance(network, example):
     return scaled
 
 
-def total_variation(network, sample):
-    r"""Mean over the layers of the first-order distance in units of how far the layer varies.
+def total_variation(network: Network, sample: torch.Tensor) -> _Scaled:
+    r"""Mean over the layers of the first-order distance, in units of the layer's variation.
 
     .. math:: \frac 1 {|L|} \sum_{l \in L} \frac{f_{y}(x) - f_{j^*}(x)}
                    {\lVert \nabla_{x_l} (f_{y} - f_{j^*})(x) \rVert_2 \sqrt{\nu_l}},
@@ -59,48 +66,51 @@ def total_variation(network, sample):
 
     where :math:`x_l` is the output of layer :math:`l`, :math:`x_0` the input, and
     :math:`\nu_l` the total variation of :math:`x_l`: the trace of its covariance over
-    ``sample``, divided by n. These are the margins of Jiang et al. 2019 (arXiv 1810.00113),
+    ``sample``, with divisor n. These are the margins of Jiang et al. 2019 (arXiv 1810.00113),
     the first-order distance at a layer with their normalization by the total variation. They
-    predict the generalization gap from quantiles of all layers; here it is the mean of the
-    layers, of signed values, so that it has the sign of the margin.
+    predict the generalization gap from quantiles over all layers. Here the result is the mean
+    of the signed values over the layers, so it has the sign of the margin.
 
-    Hidden layers are the outputs of the activation modules (``nn.ReLU``, ...), once for each
-    time that they run, also where they work in place. A network without activation modules
-    (functional activations, a linear model) has the outputs of its modules with a matrix
-    ``weight`` instead, but for the last, which gives the logits. Left out are layers that are
-    the same for all samples, that the logits do not depend on, that the gradient does not
-    reach (the input of an embedding), or whose first axis is not the samples; the states of
-    recurrent layers; and what is inside TorchScript. For a linear model it is the distance
-    over :math:`\sqrt{\nu_0}`.
+    The hidden layers are the outputs of the activation modules (``nn.ReLU``, ...), once per
+    call, also if they work in place. In a network without activation modules (with functional
+    activations, or linear), they are the outputs of the modules with a matrix ``weight``,
+    except for the last such module, which computes the logits. A layer is omitted if it is
+    constant over the samples, if the logits do not depend on it, if it has no gradient (the
+    input of an embedding), or if its first axis is not that of the samples. The states of
+    recurrent layers and everything inside TorchScript are omitted as well. For a linear model
+    the result is the distance divided by :math:`\sqrt{\nu_0}`.
 
-    Invariant under scaling all logits, scaling the inputs along with the first weights, and
-    scaling one layer of a ReLU network by c and the next by 1/c; not unit by unit. It depends
-    on ``sample``: up to 1000 samples, evenly spaced, of those that the margins are asked of.
-    Where a gradient vanishes: ``inf`` or ``-inf``. Cost: one forward and one backward pass,
-    with two copies of the hidden layers, and a forward pass of ``sample``.
+    Invariant under scaling all logits, under scaling the inputs and the first weights
+    inversely, and under scaling one layer of a ReLU network by c and the next by 1/c, but not
+    under scaling single units. It depends on ``sample``: up to 1000 evenly spaced samples of
+    those that the margins are computed for. If a gradient is zero: ``inf`` or ``-inf``. Cost:
+    one forward and one backward pass, with two copies of the hidden layers, and a forward pass
+    of ``sample``.
 
     Parameters
     ----------
     network : Network
-    sample : torch.Tensor of shape (n, ...)
+    sample : torch.Tensor of shape (n_samples, ...)
         Two or more different samples.
 
     Returns
     -------
     scaled : callable
-        ``(x, y) -> margins``: tensors of shapes (n, ...), (n,) and (n,).
+        ``(x, y) -> margins``: inputs of shape (n, ...), class indices of shape (n,) and
+        margins of float64 of shape (n,). It raises a TypeError if there is no gradient at the
+        input and at any hidden layer.
 
     Raises
     ------
     TypeError
-        If there is no gradient, neither at the input nor at a hidden layer that can be seen.
+        If the number of hidden layers differs between samples.
     ValueError
-        If no layer varies over ``sample``.
+        If every layer is constant over ``sample``.
 
     Examples
     --------
-    A linear model that looks at the first of two numbers: at 1 the boundary is 1 away, and
-    the inputs vary by 4 + 5.
+    A linear model of the first of two features. The sample at 1 has distance 1 from the
+    boundary, and the total variation of the inputs is 4 + 5.
 
     >>> import numpy as np
     >>> import torch
@@ -118,12 +128,12 @@ def total_variation(network, sample):
     variations = total_variations(network, sample)
     if not any(variations):
         raise ValueError(
-            f"Each layer of {type(network.module).__name__}, from the input on, is the same "
-            f"for all {len(sample)} samples, so that no margin can be divided by how far it "
-            "varies. scale='distance' needs no samples that differ."
+            f"The input and all hidden layers of {type(network.module).__name__} are the same "
+            f"for all {len(sample)} samples, so margins cannot be divided by their variation. "
+            "Pass samples that differ, or use scale='distance'."
         )
 
-    def scaled(x, y):
+    def scaled(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         margin, norms = margin_gradients(network, x, y, of_layers)
         check_number(network, norms, variations)
         distances = [
@@ -132,19 +142,19 @@ def total_variation(network, sample):
             if norm is not None and variation != 0
         ]
         if not distances:
-            raise _no_gradient(network, "at its input and at no hidden layer that can be seen")
-        return sum(distances) / len(distances)
+            raise _no_gradient(network, "at its input and at no hidden layer")
+        return sum(distances[1:], distances[0]) / len(distances)
 
     return scaled
 
 
-def _over_gradient(margin, norm):
+def _over_gradient(margin: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
     return torch.where(margin == 0, margin, margin / norm)
 
 
-def _no_gradient(network, where):
+def _no_gradient(network: Network, where: str) -> TypeError:
     return TypeError(
-        f"{type(network.module).__name__} has no gradient {where} (does it turn x into "
-        "integers, for an embedding?), so there is no distance to its decision boundary. "
-        "scale=None gives margins in logits."
+        f"{type(network.module).__name__} has no gradient {where} (does it convert x to "
+        "integers, for an embedding?), so its distance to the decision boundary is undefined. "
+        "Use scale=None for margins in logits."
     )

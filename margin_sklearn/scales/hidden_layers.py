@@ -1,48 +1,62 @@
-"""The hidden layers of a network, as they are computed, and gradients by them."""
+"""Outputs of the hidden layers of a network, and gradients with respect to them."""
 
+from collections.abc import Callable, Sized
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..adapters.network import logit_margins
+from ..adapters.network import Network, logit_margins
 from ..nn.layer_kinds import ACTIVATION_LAYERS
 
 __all__ = ["check_number", "margin_gradients", "of_input", "of_layers", "total_variations"]
 
-# What varies by less than so many roundings varies by rounding alone.
+# A variation of fewer rounding errors than this is considered to be rounding alone.
 _N_ROUNDINGS = 10
 
 
-def of_input(network, x):
-    """Logits, and the input alone; else as :func:`of_layers`."""
-    return network.logits(x), [x]
-
-
-def of_layers(network, x):
-    """Logits, and the layers that they are computed from: the input, then the hidden ones.
-
-    Hidden layers are the outputs of the activation modules (``nn.ReLU``, ..., softmaxes left
-    out), once for each time that they run. In a network without one (it calls ``F.relu``, or
-    is linear) they are the outputs of the modules with a matrix named ``weight`` (linear
-    layers, convolutions, embeddings), but for the last to run, which gives the logits.
+def of_input(network: Network, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Compute logits; the input is the only layer.
 
     Parameters
     ----------
     network : Network
-    x : torch.Tensor of shape (n, ...)
+    x : torch.Tensor of shape (n_samples, ...)
+
+    Returns
+    -------
+    logits : torch.Tensor of shape (n_samples, n_classes)
+    layers : list of torch.Tensor
+        ``x`` alone.
+    """
+    return network.logits(x), [x]
+
+
+def of_layers(network: Network, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Compute logits and the layers before them: the input, then the hidden layers.
+
+    Hidden layers are the outputs of the activation modules (``nn.ReLU``, ..., but not
+    softmaxes), once per call. In a network without activation modules (one that calls
+    ``F.relu``, or a linear one) they are the outputs of the modules with a matrix named
+    ``weight`` (linear layers, convolutions, embeddings), except for the last one to run, which
+    computes the logits.
+
+    Parameters
+    ----------
+    network : Network
+    x : torch.Tensor of shape (n_samples, ...)
         Not changed, even if the network works in place.
 
     Returns
     -------
-    logits : torch.Tensor of shape (n, n_classes)
+    logits : torch.Tensor of shape (n_samples, n_classes)
     layers : list of torch.Tensor
         In the order of execution.
     """
     parts: list[nn.Module] = [
         part
         for part in network.module.modules()
-        if not isinstance(part, torch.jit.ScriptModule)  # cannot be watched
+        if not isinstance(part, torch.jit.ScriptModule)  # does not support hooks
     ]
     modules = [part for part in parts if isinstance(part, ACTIVATION_LAYERS)]
     by_activations = bool(modules)
@@ -50,11 +64,12 @@ def of_layers(network, x):
         modules = [part for part in parts if _has_matrix(part)]
     layers: list[torch.Tensor | None] = []
 
-    def watch(module, args, output):
+    def watch(module: nn.Module, args: Any, output: Any) -> torch.Tensor | None:
         if not isinstance(output, torch.Tensor) or not output.is_floating_point():
             layers.append(None)
             return None
-        # Two copies: what comes next may work in place, and so may whoever holds the output.
+        # Two copies, because the next module may modify its input in place, and so may other
+        # code that holds the output of this one.
         layer = output.clone()
         if torch.is_grad_enabled() and not layer.requires_grad:
             layer.requires_grad_()
@@ -72,45 +87,51 @@ def of_layers(network, x):
     return logits, [x, *(layer for layer in layers if layer is not None)]
 
 
-def _rows(layer):
-    # The first axis of a scalar is none.
+def _rows(layer: torch.Tensor) -> torch.Tensor:
+    # layer.shape[0] would fail for a scalar.
     return layer.double().reshape(layer.shape[:1].numel(), -1)
 
 
-def _norms(rows):
+def _norms(rows: torch.Tensor) -> torch.Tensor:
     norms = torch.linalg.vector_norm(rows, dim=1)
     if ((norms == 0) | torch.isinf(norms)).any():
-        # Squares leave the range of floats where inputs are very large, or very small.
+        # The squares overflow for very large inputs and underflow for very small ones.
         largest = rows.abs().amax(dim=1, keepdim=True)
         largest = torch.where(largest > 0, largest, 1.0)
         norms = largest[:, 0] * torch.linalg.vector_norm(rows / largest, dim=1)
     return norms
 
 
-def _has_matrix(module):
+def _has_matrix(module: nn.Module) -> bool:
     weight = getattr(module, "weight", None)
     return isinstance(weight, torch.Tensor) and weight.ndim > 1
 
 
-def margin_gradients(network, x, y, run):
-    """Margins of a batch, and the norms of their gradients, layer by layer.
+def margin_gradients(
+    network: Network,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    run: Callable[[Network, torch.Tensor], tuple[torch.Tensor, list[torch.Tensor]]],
+) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+    """Margins of a batch, and the norms of their gradients with respect to each layer.
 
     Parameters
     ----------
     network : Network
-    x : torch.Tensor of shape (n, ...)
-    y : torch.Tensor of int of shape (n,)
+    x : torch.Tensor of shape (n_samples, ...)
+    y : torch.Tensor of int64 of shape (n_samples,)
+        Class indices.
     run : callable
         ``of_input`` or ``of_layers``.
 
     Returns
     -------
-    margins : torch.Tensor of float64 of shape (n,)
-    norms : list of torch.Tensor of float64 of shape (n,)
-        None for a layer that the logits do not depend on in a differentiable way.
+    margins : torch.Tensor of float64 of shape (n_samples,)
+    norms : list of torch.Tensor of float64 of shape (n_samples,)
+        None for a layer without a gradient.
     """
     x = x.detach().requires_grad_()
-    # cuDNN has no backward pass for recurrent networks in evaluation mode.
+    # cuDNN does not support the backward pass of recurrent networks in evaluation mode.
     recurrent = any(isinstance(part, nn.RNNBase) for part in network.module.modules())
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=not recurrent):
         logits, layers = run(network, x)
@@ -122,29 +143,35 @@ def margin_gradients(network, x, y, run):
     return margin.detach().double(), norms
 
 
-def total_variations(network, sample):
+def total_variations(network: Network, sample: torch.Tensor) -> list[float]:
     """Total variation of each layer of :func:`of_layers`: the sum of its units' variances.
 
     Parameters
     ----------
     network : Network
-    sample : torch.Tensor of shape (n, ...)
+    sample : torch.Tensor of shape (n_samples, ...)
 
     Returns
     -------
     variations : list of float
-        Divided by n, not n - 1. 0 for a layer that is the same for all samples, and for one
-        whose first axis is not that of the samples.
+        Computed with divisor n, not n - 1. 0 for a layer that is the same for all samples, and
+        for a layer whose first axis is not that of the samples.
+
+    Raises
+    ------
+    TypeError
+        If the number of layers differs between samples.
     """
 
-    def evaluated(x, chunk=None):
+    def evaluated(x: torch.Tensor, chunk: slice | None = None) -> list[torch.Tensor]:
         with torch.no_grad():
             return of_layers(network, x)[1]
 
     with torch.no_grad():
         alone, pair = (evaluated(sample[:n]) for n in (1, 2))
         check_number(network, pair, alone)
-        # One axis as long as the batch may be so by chance, not with one sample and with two.
+        # The first axis may have the length of the batch by chance, but not for one sample
+        # and for two samples.
         fits = [
             one.shape[:1] == (1,) and two.shape[:1] == (len(sample[:2]),)
             for one, two in zip(alone, pair, strict=True)
@@ -161,27 +188,42 @@ def total_variations(network, sample):
     return [0.0 if moment is None else moment.total_variation() for moment in moments]
 
 
-def check_number(network, layers, known):
-    """Refuse a network that has more or fewer layers for some samples than for others."""
+def check_number(network: Network, layers: Sized, known: Sized) -> None:
+    """Raise an error if the number of layers of two batches differs.
+
+    Parameters
+    ----------
+    network : Network
+        Named in the message.
+    layers : list
+        One element per layer of a batch.
+    known : list
+        One element per layer of an earlier batch.
+
+    Raises
+    ------
+    TypeError
+        If the lengths differ.
+    """
     if len(layers) != len(known):
         raise TypeError(
-            f"{type(network.module).__name__} runs another number of layers for some samples "
-            "than for others, so its hidden layers cannot be compared. scale='distance' works "
-            "for it."
+            f"{type(network.module).__name__} ran another number of layers for some samples "
+            f"({len(layers)}) than for others ({len(known)}), so its hidden layers cannot be "
+            "compared. scale='distance' works for it."
         )
 
 
 class _Moments:
-    """Mean and variance of the units of a layer, batch by batch."""
+    """Mean and variance of the units of a layer, updated batch by batch."""
 
-    def __init__(self, layer):
-        # Less the first sample: what is the same for all samples is exactly zero then.
+    def __init__(self, layer: torch.Tensor) -> None:
+        # Subtracted from all samples, so that a constant unit has a variance of exactly zero.
         self.first = _rows(layer)[:1]
         self.eps = torch.finfo(layer.dtype).eps
         self.n = 0
         self.mean = self.deviations = self.squares = torch.zeros_like(self.first[0])
 
-    def add(self, layer):
+    def add(self, layer: torch.Tensor) -> None:
         values = _rows(layer)
         self.squares = self.squares + values.square().sum(dim=0)
         values = values - self.first
@@ -192,6 +234,6 @@ class _Moments:
         self.mean = self.mean + step * (n / (self.n + n))
         self.n += n
 
-    def total_variation(self):
+    def total_variation(self) -> float:
         rounding = (_N_ROUNDINGS * self.eps) ** 2 * self.squares
         return (self.deviations * ~(self.deviations <= rounding)).sum().item() / self.n

@@ -1,34 +1,35 @@
-"""The path norm of a feed-forward network: a sum over all ways through its weights."""
+"""The path norm of a feed-forward network: a sum over all paths through its weights."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from .chain import convolution_like, norm_factor, trace_chain
+from .chain import Step, convolution_like, norm_factor, trace_chain
 
 __all__ = ["log_path_norm"]
 
 
-def log_path_norm(module, example):
-    r"""Logarithm of the path norm: half that of the sum over paths of the squared weights.
+def log_path_norm(module: nn.Module, example: torch.Tensor) -> float:
+    r"""Logarithm of the path norm, the square root of the sum over paths of squared weights.
 
-    With the squares of the weights for weights, no biases, activations left out, and ones for
-    inputs, this sum is that of the outputs. :func:`~margin_sklearn.scales.path` says which
-    paths count.
+    The sum is computed in one forward pass: it is the sum of the outputs of the network for an
+    input of ones, with each weight replaced by its square, without biases and activations.
+    :func:`~margin_sklearn.scales.path` defines the paths.
 
     Parameters
     ----------
     module : torch.nn.Module
-        A chain: each operation takes the result of the one before it.
+        A chain: each operation takes only the result of the one before it.
     example : torch.Tensor of shape (1, ...)
-        One sample; only its shape counts.
+        Input of the module; only its shape is used.
 
     Returns
     -------
     log_norm : float
-        ``-inf`` where no path has a weight other than zero.
+        ``-inf`` if every path has a weight of zero.
 
     Raises
     ------
@@ -50,24 +51,24 @@ def log_path_norm(module, example):
 
 
 class _SquaredWeights(fx.Interpreter):
-    """Runs a chain with the squares of its weights, activations left out.
+    """Runs a chain with the squares of its weights and without its activations.
 
-    What is run is positive, so it can be brought to a maximum of 1 after each step; the
-    logarithms of the maxima are kept.
+    All intermediate results are positive. They are divided by their maximum after each step,
+    and the logarithms of the maxima are added up.
     """
 
-    def __init__(self, graph, steps):
+    def __init__(self, graph: fx.GraphModule, steps: list[Step]) -> None:
         super().__init__(graph)
         self.steps = {step.node: step for step in steps}
         self.log_factor = 0.0
 
-    def log_sum(self, shape):
-        """Logarithm of the sum of the outputs for an input of ones of that shape."""
+    def log_sum(self, shape: torch.Size) -> float:
+        """Logarithm of the sum of the outputs for an input of ones of a given shape."""
         with torch.no_grad():
             total = self.run(torch.ones(1, *shape, dtype=torch.float64)).sum().item()
         return math.log(total) + self.log_factor if total != 0 else -math.inf
 
-    def run_node(self, node):
+    def run_node(self, node: fx.Node) -> Any:
         step = self.steps.get(node)
         if step is None or step.kind == "shape":
             return super().run_node(node)
@@ -86,24 +87,24 @@ class _SquaredWeights(fx.Interpreter):
             return self._bounded(self._squared_average(step, x))
         return x
 
-    def _squares(self, values):
+    def _squares(self, values: torch.Tensor) -> torch.Tensor:
         return self._bounded(values.abs(), power=2) ** 2
 
-    def _bounded(self, values, power=1):
+    def _bounded(self, values: torch.Tensor, power: int = 1) -> torch.Tensor:
         top = values.max().item()
         if top == 0:
             return values
         self.log_factor += power * math.log(top)
         return values / top
 
-    def _squared_average(self, step, x):
-        def average(values):
+    def _squared_average(self, step: Step, x: torch.Tensor) -> torch.Tensor:
+        def average(values: torch.Tensor) -> torch.Tensor:
             self.env[step.before] = values
             return super(_SquaredWeights, self).run_node(step.node)
 
-        # Each result adds up a box of n terms with one weight for all of them. Whatever its
-        # padding and divisor, the sides of the box follow from the variance of the positions
-        # in it, which is (n² - 1) / 12 for n in a row.
+        # Each output is the sum over a box of terms, times one weight. The side lengths of the
+        # box can be computed without knowing padding and divisor from the variance of the
+        # positions in it, which is (n² - 1) / 12 for n consecutive positions.
         sums = average(torch.ones_like(x))
         n_terms = torch.ones_like(sums)
         for axis, n in enumerate(x.shape):

@@ -2,18 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import KMeans
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     LogisticRegression,
-    LogisticRegressionCV,
-    Perceptron,
     RidgeClassifier,
-    RidgeClassifierCV,
-    SGDClassifier,
 )
 from sklearn.model_selection import (
     FixedThresholdClassifier,
@@ -24,63 +20,18 @@ from sklearn.model_selection import (
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, scale
-from sklearn.svm import SVC, LinearSVC
-from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
+from sklearn.svm import SVC
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from margin_sklearn import MarginClassifier, margins
+from margin_sklearn import MarginClassifier, ResubstitutionSplit, margin_auc_score, margins
+from margin_sklearn.adapters.network import Network
 from margin_sklearn.adapters.registry import as_network
+from margin_sklearn.data.validation import validate_labels
+
+from .logits import logits_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-LINEAR = [
-    LogisticRegression(),
-    LogisticRegression(fit_intercept=False),
-    LogisticRegressionCV(
-        Cs=2, cv=2, use_legacy_attributes=False, l1_ratios=(0,), scoring="accuracy"
-    ),
-    LinearSVC(),
-    LinearSVC(fit_intercept=False),
-    LinearDiscriminantAnalysis(),
-    Perceptron(),
-    RidgeClassifier(),
-    RidgeClassifierCV(),
-    SGDClassifier(random_state=0),
-]
-MLPS = [
-    MLPClassifier((7, 5), activation=activation, max_iter=20, random_state=0)
-    for activation in ("identity", "logistic", "tanh", "relu")
-]
-
-
-def logits_of(estimator, X):
-    network = as_network(estimator)
-    with network.evaluating(), torch.no_grad():
-        return network.logits(network.inputs(X)).numpy()
-
-
-@pytest.mark.parametrize("model", LINEAR, ids=str)
-@pytest.mark.parametrize("classes", [2, 3])
-def test_linear_models_give_their_decision_function(model, classes, iris):
-    X, y = iris[0][iris[1] < classes], iris[1][iris[1] < classes]
-    names = np.array(["c", "a", "b"])[y]
-    model = model.fit(X, names)
-    logits = logits_of(model, X)
-    scores = model.decision_function(X)
-    if classes == 2:
-        np.testing.assert_array_equal(logits[:, 0], 0)
-        logits = logits[:, 1]
-    np.testing.assert_allclose(logits, scores, rtol=1e-10, atol=1e-10)
-    assert ((margins(model, X, names) > 0) == (model.predict(X) == names)).all()
-
-
-@pytest.mark.parametrize("model", MLPS, ids=lambda m: m.activation)
-@pytest.mark.parametrize("classes", [2, 3])
-def test_mlps_give_the_logits_of_their_probabilities(model, classes, iris):
-    X, y = iris[0][iris[1] < classes], iris[1][iris[1] < classes]
-    model = model.fit(X, y)
-    proba = torch.from_numpy(logits_of(model, X)).softmax(dim=1)
-    np.testing.assert_allclose(proba, model.predict_proba(X), rtol=1e-9, atol=1e-12)
 
 
 def test_margin_classifier_gives_its_decision_function(fitted, digits):
@@ -131,108 +82,6 @@ def test_strings_and_sparse_features_go_through_the_transformers(rng):
     np.testing.assert_array_equal(margins(model, X, y) > 0, model.predict(X) == y)
 
 
-# --- skorch -------------------------------------------------------------------------------
-
-
-class Head(nn.Module):
-    def __init__(self, end, n_outputs=3):
-        super().__init__()
-        self.layer = nn.Linear(4, n_outputs)
-        self.norm = nn.BatchNorm1d(n_outputs)
-        self.end = end
-
-    def forward(self, x):
-        return self.end(self.norm(self.layer(x)))
-
-
-def skorch_net(kind, end, criterion, **settings):
-    torch.manual_seed(0)
-    return kind(
-        Head, module__end=end, criterion=criterion, train_split=None, verbose=0, **settings
-    )
-
-
-def drop_last(x):
-    return x.squeeze(-1)
-
-
-@pytest.mark.parametrize(
-    ("end", "criterion"),
-    [
-        (nn.Identity(), nn.CrossEntropyLoss),
-        (nn.Softmax(dim=1), nn.NLLLoss),
-    ],
-)
-def test_skorch_classifiers(iris, end, criterion):
-    X, y = iris[0].astype(np.float32), iris[1]
-    net = skorch_net(NeuralNetClassifier, end, criterion).fit(X, y)
-    np.testing.assert_array_equal(margins(net, X, y) > 0, net.predict(X) == y)
-    proba = torch.from_numpy(logits_of(net, X)).softmax(dim=1)
-    np.testing.assert_allclose(proba, net.predict_proba(X), atol=1e-5)
-    # float64 and a DataFrame, which skorch itself would not take.
-    np.testing.assert_allclose(margins(net, pd.DataFrame(iris[0]), y), margins(net, X, y))
-
-
-def test_a_final_softmax_of_a_sequential_is_left_out(iris):
-    X, y = iris[0].astype(np.float32), iris[1]
-    module = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
-    net = NeuralNetClassifier(module, train_split=None, verbose=0, max_epochs=2).fit(X, y)
-    with torch.no_grad():
-        expected = net.module_[0](torch.from_numpy(X)).numpy()
-    np.testing.assert_array_equal(logits_of(net, X), expected)
-    assert np.isfinite(margins(net, X, y, scale="frobenius")).all()
-
-
-def test_a_plain_skorch_net_of_log_probabilities(iris):
-    X, y = iris[0].astype(np.float32), iris[1]
-    net = skorch_net(NeuralNet, nn.LogSoftmax(dim=1), nn.NLLLoss).fit(X, y)
-    np.testing.assert_array_equal(
-        margins(net, X, y) > 0, net.forward(X).numpy().argmax(axis=1) == y
-    )
-
-
-@pytest.mark.parametrize("threshold", [0.5, 0.9])
-def test_binary_skorch_nets(binary, threshold):
-    X, y = binary[0][:, :4].astype(np.float32), binary[1]
-    net = skorch_net(
-        NeuralNetBinaryClassifier,
-        drop_last,
-        nn.BCEWithLogitsLoss,
-        module__n_outputs=1,
-        threshold=threshold,
-    )
-    net.fit(X, y.astype(np.float32))
-    np.testing.assert_array_equal(margins(net, X, y) > 0, net.predict(X) == y)
-
-
-def test_skorch_labels_are_positions(iris):
-    X, y = iris[0].astype(np.float32), iris[1]
-    net = skorch_net(NeuralNetClassifier, nn.Identity(), nn.CrossEntropyLoss)
-    only_two = net.fit(X[y > 0], y[y > 0])
-    # Labels {1, 2} with three outputs: column 1 is label 1, whatever classes_ says.
-    np.testing.assert_array_equal(
-        margins(only_two, X[y > 0], y[y > 0]) > 0, only_two.predict(X[y > 0]) == y[y > 0]
-    )
-    with pytest.raises(ValueError, match="LabelEncoder"):
-        margins(net, X, y.astype(str))
-    with pytest.raises(ValueError, match="label 3.*3 outputs"):
-        margins(net, X, y + 1)
-
-
-def test_a_skorch_net_is_left_in_the_mode_it_was_in(iris):
-    X, y = iris[0].astype(np.float32), iris[1]
-    net = skorch_net(NeuralNetClassifier, nn.Identity(), nn.CrossEntropyLoss).fit(X, y)
-    net.module_.train()
-    before = net.module_.norm.running_mean.clone()
-    margins(net, X, y)
-    assert net.module_.training
-    assert net.module_.norm.training
-    assert torch.equal(net.module_.norm.running_mean, before)
-
-
-# --- all samples at once ------------------------------------------------------------------
-
-
 def spread_of_all(X):
     """What is made of a sample depends on the others."""
     return (X - X.min(axis=0)) / np.ptp(X, axis=0)
@@ -280,17 +129,6 @@ def test_without_a_pipeline_samples_are_not_touched(fitted, digits):
     assert as_network(LogisticRegression().fit(*digits)).transform(X) is X
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_sparsified_coefficients_are_read(classes, iris):
-    X, y = iris[0][iris[1] < classes], iris[1][iris[1] < classes]
-    model = LogisticRegression().fit(X, y)
-    expected = logits_of(model, X)
-    np.testing.assert_array_equal(logits_of(model.sparsify(), X), expected)
-
-
-# --- what is not supported ----------------------------------------------------------------
-
-
 def test_unsupported_estimators_raise_and_list_what_is_supported(iris):
     X, y = iris
     multilabel = np.stack([y == 0, y == 1], axis=1).astype(int)
@@ -326,13 +164,6 @@ def test_a_threshold_of_its_own_is_refused_with_the_way_out(model, binary):
     assert margins(model.estimator_, *binary).shape == (200,)
 
 
-def test_a_skorch_net_with_a_loss_that_says_nothing_of_logits(iris):
-    X, y = iris[0].astype(np.float32), np.eye(3, dtype=np.float32)[iris[1]]
-    net = skorch_net(NeuralNet, nn.Identity(), nn.MSELoss).fit(X, y)
-    with pytest.raises(TypeError, match="MSELoss"):
-        margins(net, X, iris[1])
-
-
 def test_unfitted_estimators_raise(iris):
     for estimator in (
         MarginClassifier(),
@@ -344,5 +175,105 @@ def test_unfitted_estimators_raise(iris):
             margins(estimator, *iris)
     with pytest.raises(TypeError, match="not fitted with refit=True"):
         margins(GridSearchCV(LogisticRegression(), {"C": [1]}), *iris)
-    with pytest.raises(Exception, match="not initialized"):
-        margins(skorch_net(NeuralNetClassifier, nn.Identity(), nn.CrossEntropyLoss), *iris)
+
+
+# --- estimators of other packages ----------------------------------------------------------
+
+
+class Centroids(ClassifierMixin, BaseEstimator):
+    """A classifier by the distances to the class means, unknown to margin_sklearn."""
+
+    def __init__(self, shrinkage=0.0):
+        self.shrinkage = shrinkage
+
+    def fit(self, X, y):
+        self.classes_, class_index = np.unique(y, return_inverse=True)
+        means = np.stack([X[class_index == k].mean(axis=0) for k in range(len(self.classes_))])
+        self.means_ = means * (1 - self.shrinkage)
+        return self
+
+    def decision_function(self, X):
+        return X @ self.means_.T - (self.means_**2).sum(axis=1) / 2
+
+    def predict(self, X):
+        return self.classes_[self.decision_function(X).argmax(axis=1)]
+
+
+class Registered(Centroids):
+    """The same, registered."""
+
+
+@as_network.register(Registered)
+def _(estimator):
+    check_is_fitted(estimator)
+    module = nn.Linear(*estimator.means_.shape[::-1], dtype=torch.float64)
+    with torch.no_grad():
+        module.weight.copy_(torch.as_tensor(estimator.means_))
+        module.bias.copy_(torch.as_tensor(-(estimator.means_**2).sum(axis=1) / 2))
+    return Network(
+        module,
+        prepare=lambda rows: np.asarray(rows, dtype=np.float64),
+        encode=lambda y: validate_labels(y, estimator.classes_),
+        dtype=torch.float64,
+    )
+
+
+def expected_margins(estimator, X, y):
+    logits = estimator.decision_function(X)
+    own = np.eye(logits.shape[1], dtype=bool)[np.searchsorted(estimator.classes_, y)]
+    return logits[own] - np.where(own, -np.inf, logits).max(axis=1)
+
+
+@pytest.mark.parametrize("wrap", [lambda e: e, FrozenEstimator], ids=["alone", "frozen"])
+def test_a_registered_estimator_has_margins(iris, wrap):
+    X, names = iris[0], np.array(["c", "a", "b"])[iris[1]]
+    estimator = Registered().fit(X, names)
+    np.testing.assert_allclose(
+        margins(wrap(estimator), X, names), expected_margins(estimator, X, names)
+    )
+
+
+def test_a_registered_estimator_works_in_a_pipeline(iris):
+    X, y = iris
+    pipeline = make_pipeline(StandardScaler(), Registered()).fit(X * 7 + 3, y)
+    expected = expected_margins(pipeline[-1], pipeline[:-1].transform(X * 7 + 3), y)
+    np.testing.assert_allclose(margins(pipeline, X * 7 + 3, y), expected)
+    assert margin_auc_score(pipeline, X * 7 + 3, y) == pytest.approx(
+        margin_auc_score(Registered().fit(X, y), X, y)
+    )
+
+
+def test_a_registered_estimator_works_in_a_search(iris):
+    X, y = iris
+    grid = {"shrinkage": [0.0, 0.5, 0.9]}
+    search = GridSearchCV(
+        Registered(), grid, scoring=margin_auc_score, cv=ResubstitutionSplit()
+    ).fit(X, y)
+    by_hand = [
+        margin_auc_score(Registered(value).fit(X, y), X, y) for value in grid["shrinkage"]
+    ]
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], by_hand)
+    assert len(set(by_hand)) == 3
+    assert margin_auc_score(search, X, y) == max(by_hand)
+    np.testing.assert_allclose(
+        margins(search, X, y), expected_margins(search.best_estimator_, X, y)
+    )
+
+
+def test_a_registered_estimator_is_listed_as_supported(iris):
+    with pytest.raises(TypeError, match=r"from Centroids\. Supported are .*Registered"):
+        margins(Centroids().fit(*iris), *iris)
+    with pytest.raises(NotFittedError):
+        margins(Registered(), *iris)
+
+
+@pytest.mark.parametrize("call", [margins, margin_auc_score])
+def test_attributes_of_a_selector_do_not_make_an_estimator_a_network(iris, call):
+    X, y = iris
+    stranger = Centroids().fit(X, y)
+    stranger.margins_ = np.ones(len(y))
+    stranger.estimator_ = LogisticRegression().fit(X, y)
+    stranger.net_ = stranger.module_ = nn.Linear(4, 3)
+    for estimator in (stranger, make_pipeline(StandardScaler(), stranger)):
+        with pytest.raises(TypeError, match="taken from Centroids"):
+            call(estimator, X, y)

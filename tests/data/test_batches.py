@@ -6,8 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from margin_sklearn.data.batches import Batches, Samples
-from margin_sklearn.data.rows import chunk_length, take_rows, to_tensor
-from margin_sklearn.runtime import resolve_device
 
 
 @given(st.integers(2, 60), st.integers(1, 20), st.booleans())
@@ -61,55 +59,6 @@ def test_float32_arrays_are_not_copied(rng):
     X = rng.normal(size=(20, 3)).astype(np.float32)
     X.flags.writeable = False
     assert Samples(X).X.data_ptr() == X.ctypes.data
-
-
-@pytest.mark.parametrize(
-    "dtype", [bool, np.uint8, np.int64, np.float16, np.float64, ">f8", np.longdouble]
-)
-def test_any_real_dtype_becomes_float32(dtype):
-    tensor = to_tensor(np.array([[0, 1], [1, 1]]).astype(dtype))
-    assert tensor.dtype == torch.float32
-    assert tensor.tolist() == [[0.0, 1.0], [1.0, 1.0]]
-
-
-def test_values_beyond_float32_raise_and_name_themselves():
-    with pytest.raises(ValueError, match="too large for float32: 1e\\+300"):
-        to_tensor(np.array([[1e300]]))
-    assert to_tensor(np.array([[1e300]]), dtype=torch.float64).item() == 1e300
-
-
-def test_take_rows_keeps_the_kind(rng):
-    pd = pytest.importorskip("pandas")
-    X = rng.normal(size=(6, 2))
-    frame = pd.DataFrame(X, columns=["a", "b"])
-    rows = np.array([4, 1])
-    assert list(take_rows(frame, rows).index) == [4, 1]
-    np.testing.assert_array_equal(take_rows(X, rows), X[rows])
-    assert take_rows(X.tolist(), rows) == X[rows].tolist()
-    np.testing.assert_array_equal(
-        take_rows(scipy.sparse.coo_array(X), rows).toarray(), X[rows]
-    )
-    np.testing.assert_array_equal(take_rows(X.tolist(), slice(1, 3)), X[1:3])
-
-
-def test_chunks_shrink_with_the_width_of_a_row():
-    assert chunk_length(1) == 4096
-    assert chunk_length(3 * 32 * 32) < chunk_length(100)
-    assert chunk_length(10**9) == 16
-
-
-def test_auto_takes_the_best_device_there_is(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert resolve_device("auto").type == "cuda"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert resolve_device("auto").type == "mps"
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert resolve_device("auto").type == "cpu"
-    with pytest.raises(ValueError, match="cuda:1.*no CUDA"):
-        resolve_device("cuda:1")
-    with pytest.raises(ValueError, match="'gpu'"):
-        resolve_device("gpu")
 
 
 @pytest.mark.parametrize("shuffle", [False, True])

@@ -1,0 +1,128 @@
+"""X and y as MarginClassifier takes them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from sklearn.base import BaseEstimator
+
+from margin_sklearn.data.validation import (
+    check_classes_again,
+    check_lengths,
+    validate_fit,
+    validate_labels,
+    validate_predict,
+    validate_y,
+)
+
+
+class Fitted(BaseEstimator):
+    """An estimator to set attributes of."""
+
+
+X = np.arange(12.0).reshape(4, 3)
+Y = np.array(["b", "a", "b", "c"])
+CLASSES = np.array(["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [np.asarray, np.ndarray.tolist, pd.DataFrame, torch.from_numpy, scipy.sparse.csc_array],
+)
+def test_x_becomes_an_array_or_csr(kind):
+    estimator = Fitted()
+    checked, y = validate_fit(estimator, kind(X), Y.tolist(), reset=True)
+    assert estimator.n_features_in_ == 3
+    assert estimator.input_shape_ == (3,)
+    assert y.tolist() == Y.tolist()
+    if scipy.sparse.issparse(checked):
+        assert checked.format == "csr"
+        checked = checked.toarray()
+    np.testing.assert_array_equal(checked, X)
+    again = validate_predict(estimator, kind(X[:2]))
+    assert again.shape == (2, 3)
+
+
+def test_samples_of_another_shape_are_refused():
+    estimator = Fitted()
+    validate_fit(estimator, X.reshape(4, 3, 1), Y, reset=True)
+    message = r"X has samples of shape \(3, 2\), but Fitted was fitted on.*\(3, 1\)"
+    with pytest.raises(ValueError, match=message):
+        validate_predict(estimator, np.zeros((4, 3, 2)))
+    with pytest.raises(ValueError, match=message):
+        validate_fit(estimator, np.zeros((4, 3, 2)), Y, reset=False)
+
+
+def test_lengths():
+    check_lengths(Fitted(), X, Y)
+    with pytest.raises(ValueError, match="This Fitted estimator requires y to be passed"):
+        check_lengths(Fitted(), X, None)
+    with pytest.raises(ValueError, match="inconsistent numbers.*MarginSubsetSelector"):
+        check_lengths(Fitted(), X, Y[:3])
+    with pytest.raises(ValueError, match="X must be one array"):
+        check_lengths(Fitted(), 3.0, Y)
+    with pytest.raises(ValueError, match="tuple of 2 inputs"):
+        check_lengths(Fitted(), (X, X), Y)
+
+
+def test_integers_beyond_int64_are_refused():
+    large = np.array([[1], [2**64 - 1]], dtype=np.uint64)
+    with pytest.raises(ValueError, match="X holds 18446744073709551615, .*int64"):
+        validate_fit(Fitted(), large, [0, 1], reset=True)
+    small, _ = validate_fit(Fitted(), large // 2, [0, 1], reset=True)
+    assert small.dtype == np.uint64
+
+
+def test_text_is_converted_if_all_of_it_is_numbers():
+    checked, _ = validate_fit(Fitted(), X.astype(str), Y, reset=True)
+    np.testing.assert_array_equal(checked, X)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array(["a", 1], dtype=object), "mixes strings.*Convert all labels to one type"),
+        (np.array(["a", None], dtype=object), "Input y contains NaN"),
+        (np.array(["2020-01-01", "NaT"], "M8[D]"), "Input y contains NaN"),
+        ([0.5, 1.5], "continuous"),
+        (np.eye(2), "1d array"),
+    ],
+)
+def test_labels_that_cannot_be_used(y, message):
+    with pytest.raises(ValueError, match=message):
+        validate_y(Fitted(), y)
+
+
+def test_labels_are_an_array():
+    assert validate_y(Fitted(), torch.tensor([1, 0])).tolist() == [1, 0]
+    with pytest.warns(UserWarning, match="column-vector"):
+        assert validate_y(Fitted(), [["a"], ["b"]]).tolist() == ["a", "b"]
+
+
+def test_class_indices():
+    class_index = validate_labels(Y, CLASSES)
+    assert class_index.tolist() == [1, 0, 1, 2]
+    np.testing.assert_array_equal(CLASSES[class_index], Y)
+
+
+@pytest.mark.parametrize("label", ["0", "bb", "z"])
+def test_an_unknown_label_is_named(label):
+    message = f"label '{label}', which is not among the classes .*fitted on"
+    with pytest.raises(ValueError, match=message):
+        validate_labels(np.array(["a", label]), CLASSES)
+
+
+def test_labels_of_another_type_or_of_one_class():
+    with pytest.raises(ValueError, match="labels unlike|label 1"):
+        validate_labels(np.array([1, None], dtype=object), np.array([1, 2]))
+    with pytest.raises(ValueError, match="at least 2 classes.*only one class: 'a'"):
+        validate_labels(Y[1:2], CLASSES[:1])
+
+
+def test_a_warm_start_needs_every_class():
+    check_classes_again(Y, CLASSES)
+    with pytest.raises(ValueError, match=r"same classes.*lacks \['a', 'c'\].*partial_fit"):
+        check_classes_again(Y[[0, 2]], CLASSES)
+    with pytest.raises(ValueError, match="label 'd'"):
+        check_classes_again(np.array(["a", "b", "c", "d"]), CLASSES)
