@@ -2,15 +2,19 @@
 
 import copy
 import warnings
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from skorch.history import History
 
 from ..adapters.registry import as_network
 from ..data.batches import Samples
@@ -36,72 +40,77 @@ __all__ = ["MarginClassifier", "TrainingPart", "begin_fit"]
 class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     r"""A PyTorch network as a scikit-learn classifier.
 
-    A skorch net is built when :meth:`fit` is called, from the module, the data and the
-    settings below, and kept as ``net_``. No sample is ever held out. The defaults were chosen
-    by test accuracy behind a StandardScaler on six data sets and confirmed on six others
-    (``benchmarks/accuracy.py`` prints the comparison with scikit-learn's MLPClassifier);
-    standardise tables.
+    :meth:`fit` builds a skorch net from the module, the data and the parameters below, and
+    keeps it as ``net_``. No sample is held out. The defaults were chosen by test accuracy
+    behind a StandardScaler on six data sets and confirmed on six others
+    (``benchmarks/accuracy.py`` prints the comparison with scikit-learn's MLPClassifier).
+    Standardise tabular data.
 
     Parameters
     ----------
     module : torch.nn.Module class, callable or torch.nn.Module, default=MLP
-        What makes the network, from inputs of shape (n, ...) to logits of shape
-        (n, n_classes), without a softmax at its end. Of its arguments, ``input_shape`` (the
-        shape of one sample, a tuple) and ``n_classes`` are filled in from the data if its
-        signature names them. :class:`MLP` and :class:`ConvNet` (for images) are such modules;
-        any ``nn.Module`` class of fixed sizes does as well. An instance is copied, and
-        training goes on from its weights. It gets inputs in the precision of its weights
-        (float32); as int64 if it takes no other, as a first ``nn.Embedding``, or if X holds
-        whole numbers too large for float32 and it takes integers. It may write to them: X
-        stays as it is.
+        The network: a class or function that creates a module, or a module instance. The
+        module maps inputs of shape (n, ...) to logits of shape (n, n_classes), without a final
+        softmax. ``input_shape`` (the shape of one sample, a tuple) and ``n_classes`` are
+        filled in from the data if the signature names them. :class:`MLP` and :class:`ConvNet`
+        (for images) are such modules; any ``nn.Module`` class of fixed sizes works as well.
+        An instance is copied, and training continues from its weights. Inputs have the
+        precision of the module's weights (float32). They are int64 if the module accepts
+        nothing else, such as one that starts with ``nn.Embedding``, or if X holds whole
+        numbers too large for float32 and the module accepts integers. A module may modify its
+        input in place: X does not change.
     criterion : str or torch loss class, default="cross_entropy"
         Loss on logits: "cross_entropy", "exponential" or "logistic" (see
         :mod:`margin_sklearn.nn.losses`), or a class.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
+        Optimizer of the weights.
     lr : float, default=1e-3
         Learning rate.
     weight_decay : float, default=1e-3
-        Decoupled for "adamw", the factor of an L2 penalty for the others.
+        Decoupled weight decay for "adamw", the factor of an L2 penalty for the others.
     max_epochs : int, default=50
-        Passes over the samples; they are all made unless ``stop_at_separation`` or a callback
-        ends training.
+        Passes over the samples. All are made unless ``stop_at_separation`` or a callback
+        stops training.
     batch_size : int, default=64
-        Samples a step; -1 takes all. A last batch of one sample joins the one before it.
+        Samples per step; -1 takes all. A last batch of one sample is merged into the one
+        before it.
     stop_at_separation : bool or float, default=False
-        Whether to stop after the first epoch that leaves every training sample classified
-        right; a float in (0, 1] is the share of them that will do. If no epoch does,
-        :class:`NotSeparatedWarning`.
+        Whether to stop after the first epoch that leaves every training sample correctly
+        classified. A float in (0, 1] is the share of them that suffices. If no epoch reaches
+        it, :class:`NotSeparatedWarning` is issued.
     restore_best : {None, "margin_auc"}, default=None
         "margin_auc" scores each epoch by :func:`margin_auc_score` on the training samples (at
-        most 2,000 of them) and ends with the weights of the best: early stopping without a
-        validation set. All ``max_epochs`` are made. It costs a forward and a backward pass
-        over twice the samples so scored, each epoch.
+        most 2,000 of them) and restores the weights of the best epoch: early stopping without
+        a validation set. All ``max_epochs`` are made. The cost per epoch is a forward and a
+        backward pass over twice as many points as samples scored.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss, as everywhere in scikit-learn.
+        Weights of the classes in the loss, as elsewhere in scikit-learn.
     warm_start : bool, default=False
-        Whether :meth:`fit` goes on from the network and the optimizer's state that it left.
+        Whether :meth:`fit` continues training from the previous network and optimizer state.
         ``lr``, ``weight_decay``, ``batch_size``, ``max_epochs`` and ``stop_at_separation`` may
         have changed; module, criterion, optimizer, callbacks and ``restore_best`` may not, and
-        y must have the same classes. Schedules of learning rates continue where they were.
-        ``device``, ``random_state`` and ``verbose`` stay what they were. With ``restore_best``
-        it goes on from the weights of the best epoch, which stay the best if no later epoch
-        has a higher score.
+        y must have the same classes. Learning-rate schedules continue where they stopped.
+        Changes of ``device``, ``random_state`` and ``verbose`` have no effect. With
+        ``restore_best``, training continues from the weights of the best epoch, which stay
+        the best if no later epoch has a higher score.
     callbacks : list of skorch callbacks or (name, callback) tuples, default=None
-        They are copied at each fit (what cannot be copied, such as a lock, is shared). No
-        sample is held out, so they monitor ``train_loss`` (``train_loss_best``) or scores
-        ``on_train=True``. Batches are pairs of inputs and class indices to them.
-    device : str, default="auto"
-        A torch device; "auto" takes cuda, else mps, else cpu. Data that fit stay on it.
+        They are copied at each fit; attributes that cannot be copied, such as locks, are
+        shared. No sample is held out, so callbacks can monitor ``train_loss``
+        (``train_loss_best``) or scores with ``on_train=True``. They see batches as pairs of
+        inputs and class indices.
+    device : str or torch.device, default="auto"
+        A torch device; "auto" selects cuda, else mps, else cpu. Data that fit on the device
+        stay there.
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, order of samples and dropout; torch's, NumPy's and Python's global
-        generators are left as they were.
+        Seeds weights, order of samples and dropout. The global generators of torch, NumPy and
+        Python are not changed.
     verbose : int, default=0
-        0 is silent, 1 shows a progress bar with loss, accuracy and margin, 2 a table with a
-        row an epoch.
+        0 is silent, 1 shows a progress bar with loss, accuracy and margin, 2 prints a table
+        with one row per epoch.
     **kwargs
         Parameters of the parts, by skorch's convention: ``module__hidden_layer_sizes``,
-        ``optimizer__momentum``, ``criterion__label_smoothing``, ``callbacks__NAME__…``; here,
-        in ``set_params`` and in grids.
+        ``optimizer__momentum``, ``criterion__label_smoothing``, ``callbacks__NAME__…``. They
+        are accepted here, by ``set_params`` and in grids.
 
     Attributes
     ----------
@@ -110,25 +119,25 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     n_features_in_ : int
         Length of the second axis of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X was a DataFrame with strings for names.
+        Column names, if X was a DataFrame with string column names.
     input_shape_ : tuple of int
         Shape of one sample.
     net_ : skorch.NeuralNet
         The fitted skorch net; ``net_.module_`` is the torch module.
     history_ : skorch.history.History
-        A row an epoch: ``train_loss``, ``train_accuracy`` and ``train_margin`` (mean margin in
-        logits), as the training passes saw them; ``margin_auc`` with ``restore_best``.
+        One row per epoch: ``train_loss``, ``train_accuracy`` and ``train_margin`` (mean margin
+        in logits), from the training passes; ``margin_auc`` with ``restore_best``.
     loss_curve_ : list of float
         ``train_loss`` of each completed epoch.
     n_iter_ : int
         Number of completed epochs.
     best_epoch_ : int or None
-        The epoch, from 1, whose weights ``restore_best`` kept; None if a callback then gave
-        the network others.
+        The epoch, from 1, whose weights ``restore_best`` kept; None if a callback changed the
+        weights afterwards.
     separated_ : bool
-        Whether the network as it ends, in evaluation mode, classifies every sample right that
-        it was last trained on (those of weight 0 aside), or the share of them that
-        ``stop_at_separation`` names.
+        Whether the final network, in evaluation mode, correctly classifies every sample that
+        it was last trained on (except samples of weight 0), or the share of them given by
+        ``stop_at_separation``.
     separation_epoch_ : int or None
         The first epoch, from 1, after which it did.
 
@@ -139,25 +148,26 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     Notes
     -----
     *Reproducibility.* On the CPU the same ``random_state`` gives the same network to the last
-    bit, whatever ``n_jobs`` is around it, for networks of less than 2 GFLOP a training step:
-    they are trained in one thread. Larger ones use torch's threads, and
-    are the same for the same number of them (``torch.set_num_threads(1)`` settles it).
+    bit, independent of ``n_jobs``, if a training step takes less than 2 GFLOP: such networks
+    are trained in one thread. Larger networks use torch's threads, and are the same for the
+    same number of threads (``torch.set_num_threads(1)`` makes them independent of it).
 
-    *Weights.* The loss of a batch is the mean of weight times loss, as ``criterion`` takes a
-    mean: with ``criterion__weight`` or ``criterion__ignore_index`` it is divided by the sum of
-    what samples count there. With ``criterion__reduction="sum"`` it is the sum of weight times
-    loss. In :meth:`fit` weights are first divided by their mean: only their ratios count, and
-    equal weights are the same as none. In a full batch, a weight of 2 is the same as the
-    sample twice (but for a factor of the loss, with ``criterion__reduction="sum"``).
+    *Weights.* The loss of a batch is the mean of weight times loss, with the mean taken as
+    ``criterion`` does: with ``criterion__weight`` or ``criterion__ignore_index`` the sum is
+    divided by the sum of the samples' weights in the criterion. With
+    ``criterion__reduction="sum"`` it is the sum of weight times loss. :meth:`fit` first
+    divides the weights by their mean: only their ratios matter, and equal weights are the same
+    as no weights. In a full batch, a weight of 2 is the same as including the sample twice (up
+    to a constant factor of the loss, with ``criterion__reduction="sum"``).
 
-    *Failures.* An error in :meth:`fit` or :meth:`partial_fit` leaves the estimator as it was.
-    Logits that are not finite are never answers: methods raise a ValueError.
+    *Failures.* An error in :meth:`fit` or :meth:`partial_fit` leaves the estimator unchanged.
+    Logits that are not finite are never returned: methods raise a ValueError.
 
-    *Separation* is found out exactly, for a forward pass of 32 samples an epoch while there
-    are errors, a few passes over all samples near separation, and one at the end.
+    *Separation* is determined exactly. The cost is a forward pass of 32 samples per epoch
+    while there are errors, a few passes over all samples near separation, and one at the end.
 
-    Ctrl-C ends training with a warning and leaves the network as far as it came (before the
-    first epoch, the estimator as it was).
+    *Interrupts.* Ctrl-C stops training with a warning and keeps the network as trained so far.
+    Before the first epoch it leaves the estimator unchanged.
 
     Examples
     --------
@@ -175,30 +185,32 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     """
 
     net_: MarginNet
-    classes_: np.ndarray
-    input_shape_: tuple
+    classes_: NDArray[Any]
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    input_shape_: tuple[int, ...]
     _run: TrainingRun
 
     def __init__(
         self,
-        module=MLP,
+        module: type[torch.nn.Module] | Callable[..., torch.nn.Module] | torch.nn.Module = MLP,
         *,
-        criterion="cross_entropy",
-        optimizer="adamw",
-        lr=1e-3,
-        weight_decay=1e-3,
-        max_epochs=50,
-        batch_size=64,
-        stop_at_separation=False,
-        restore_best=None,
-        class_weight=None,
-        warm_start=False,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-        **kwargs,
-    ):
+        criterion: str | type = "cross_entropy",
+        optimizer: str | type = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 1e-3,
+        max_epochs: int = 50,
+        batch_size: int = 64,
+        stop_at_separation: bool | float = False,
+        restore_best: Literal["margin_auc"] | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        warm_start: bool = False,
+        callbacks: list[Any] | None = None,
+        device: str | torch.device = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        **kwargs: Any,
+    ) -> None:
         self.module = module
         self.criterion = criterion
         self.optimizer = optimizer
@@ -223,7 +235,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         return tags
 
     def __sklearn_clone__(self):
-        # scikit-learn copies parameters deeply, which a callback that holds a lock refuses.
+        # scikit-learn deep-copies parameters, which fails for a callback that holds a lock.
         bare = copy.copy(self)
         bare.callbacks = None
         cloned = super(MarginClassifier, bare).__sklearn_clone__()
@@ -234,18 +246,18 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
 
     # --- fitting --------------------------------------------------------------------
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the network.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-            A table, or images and the like of shape (n_samples, ...).
+            A table, or arrays of higher dimension such as images.
         y : array-like of shape (n_samples,)
-            Labels of any kind, at least two different ones.
+            Labels of any kind, of at least two classes.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the samples in the loss. Samples of weight 0 take no
-            part in training.
+            Non-negative weights of the samples in the loss. Samples of weight 0 are excluded
+            from training.
 
         Returns
         -------
@@ -260,27 +272,33 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             done = self.n_iter_ - before if self.warm_start else self.n_iter_
             warnings.warn(
                 f"The network does not separate its training data after {done} epochs: its "
-                "accuracy on them in the last epoch was "
+                "training accuracy in the last epoch was "
                 f"{self.history_[-1]['train_accuracy']:.4f}. Raise max_epochs, widen the "
-                "network, lower dropout or weight_decay; contradictory labels cannot be "
+                "network, or lower dropout or weight_decay; contradictory labels cannot be "
                 "separated.",
                 NotSeparatedWarning,
                 stacklevel=2,
             )
         return self
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one epoch on the samples given, from the network as it is.
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Continue training for one epoch on the given samples.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
         y : array-like of shape (n_samples,)
-            Labels; not every class need be among them.
+            Labels; they need not include every class.
         classes : array-like of shape (n_classes,), default=None
-            All labels there will be. Required on the first call, later optional.
+            All labels that any call will contain. Required on the first call, optional later.
         sample_weight : array-like of shape (n_samples,), default=None
-            Factors of the loss, taken as they are; in :meth:`fit` only their ratios count.
+            Factors of the loss, used unscaled; in :meth:`fit` only their ratios matter.
 
         Returns
         -------
@@ -289,8 +307,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         check_settings(self)
         if isinstance(self.class_weight, str):
             raise ValueError(
-                f"class_weight={self.class_weight!r} would mean something else for every "
-                "chunk given to partial_fit: pass a dict of weights."
+                f"class_weight={self.class_weight!r} would give different weights for every "
+                "chunk passed to partial_fit: pass a dict of weights."
             )
         first = not hasattr(self, "net_")
         if first and classes is None:
@@ -301,11 +319,11 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         with self._kept_on_error(continues=not first):
             X, y = validate_fit(self, X, y, reset=first)
             if first:
-                self.classes_ = classes
+                self.classes_ = np.asarray(classes)
             elif classes is not None and not np.array_equal(self.classes_, classes):
                 raise ValueError(
-                    f"classes={classes} is not the same as on the last call to partial_fit: "
-                    f"{self.classes_}."
+                    f"classes={classes} is not the same as in the previous fit: "
+                    f"{self.classes_}. Pass the same classes or None."
                 )
             part = self._begin(X, y, sample_weight, fresh=first, relative_weights=False)
             part.run.fit(part.samples, 1)
@@ -315,14 +333,14 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         return bool(self.warm_start) and hasattr(self, "net_")
 
     def _begin(self, X, y, sample_weight, *, fresh, relative_weights=True):
-        """Run, samples and row indices for the next part of the training."""
+        """Run, samples and row indices for the next training."""
         class_index = validate_labels(y, self.classes_)
         weight = training_weights(
             sample_weight, self.class_weight, class_index, self.classes_, relative_weights
         )
         rows = np.arange(len(class_index))
         if weight is not None and not weight.all():
-            # Weight 0 means not there: for batch norm and separation, too.
+            # Weight 0 excludes a sample, from batch norm and the separation check too.
             rows = np.flatnonzero(weight)
             X, class_index, weight = X[rows], class_index[rows], weight[rows]
         names = getattr(self, "feature_names_in_", None)
@@ -359,15 +377,15 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
 
     def _seed(self):
         if self.random_state is None:
-            # From the operating system: NumPy's global generator stays as it is.
+            # From the operating system: NumPy's global generator must not change.
             return int(np.random.SeedSequence().generate_state(1)[0])
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     @contextmanager
     def _kept_on_error(self, continues):
-        """Leave the estimator as it was before the block if an exception comes out of it.
+        """Restore the estimator to its state before the block if the block raises.
 
-        A training that ``continues`` is put back; a new fit makes a new one.
+        If the block ``continues`` a training run, the run is restored too.
         """
         before = dict(vars(self))
         try:
@@ -378,48 +396,50 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             self.__dict__.update(before)
             raise
 
-    # --- what training left ---------------------------------------------------------
+    # --- results of training --------------------------------------------------------
 
     @property
-    def history_(self):
-        """skorch's history of the fit: one row an epoch."""
+    def history_(self) -> History:
+        """skorch's history of the training: one row per epoch."""
         return self._fitted().net.history
 
     @property
-    def loss_curve_(self):
-        """List of the mean training loss of each completed epoch."""
+    def loss_curve_(self) -> list[float]:
+        """Mean training loss of each completed epoch."""
         return [row["train_loss"] for row in self.history_ if "train_loss" in row]
 
     @property
-    def n_iter_(self):
+    def n_iter_(self) -> int:
         """Number of completed epochs."""
         return len(self.loss_curve_)
 
     @property
-    def best_epoch_(self):
+    def best_epoch_(self) -> int | None:
         """The epoch, from 1, whose weights ``restore_best`` kept; None without it."""
         callback = self._fitted().best_epoch
         return None if callback is None else callback.epoch_
 
     @property
-    def separated_(self):
-        """Whether the network classifies every sample of its last training right."""
+    def separated_(self) -> bool:
+        """Whether every sample of the last training is correctly classified."""
         return self._fitted().separation.separated_
 
     @property
-    def separation_epoch_(self):
-        """First epoch (from 1) after which it did, or None."""
+    def separation_epoch_(self) -> int | None:
+        """The first epoch (from 1) after which it was, or None."""
         return self._fitted().separation.epoch_
 
     def _fitted(self):
         try:
             return vars(self)["_run"]
         except KeyError:
-            raise AttributeError("This MarginClassifier is not fitted yet.") from None
+            raise AttributeError(
+                "This MarginClassifier is not fitted yet: call fit first."
+            ) from None
 
     # --- predicting -----------------------------------------------------------------
 
-    def predict(self, X):
+    def predict(self, X: Any) -> NDArray[Any]:
         """Most likely label of each sample.
 
         Parameters
@@ -433,7 +453,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         logits = self._logits(X)
         return self.classes_[logits.argmax(axis=1)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Softmax of the logits.
 
         Parameters
@@ -447,7 +467,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         """
         return softmax(self._logits(X).astype(np.float64), axis=1)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Logarithm of the softmax of the logits.
 
         Parameters
@@ -461,8 +481,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         """
         return log_softmax(self._logits(X).astype(np.float64), axis=1)
 
-    def decision_function(self, X):
-        """Logits; for two classes their difference.
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Logits; for two classes, their difference.
 
         Parameters
         ----------
@@ -483,15 +503,15 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
 
 
 class TrainingPart(NamedTuple):
-    """A training that is about to start or to continue.
+    """A training that is about to start or continue.
 
     Parameters
     ----------
     run : TrainingRun
     samples : Samples
-        What it is to be trained on.
+        The samples to train on.
     rows : ndarray of int of shape (len(samples),)
-        Their row indices in the user's X: samples of weight 0 are left out.
+        Row indices of the samples in the user's X, without samples of weight 0.
     """
 
     run: TrainingRun
@@ -499,13 +519,15 @@ class TrainingPart(NamedTuple):
     rows: np.ndarray
 
 
-def begin_fit(classifier, X, y, sample_weight=None):
-    """All of :meth:`MarginClassifier.fit` between its check of settings and the training.
+def begin_fit(
+    classifier: MarginClassifier, X: Any, y: Any, sample_weight: ArrayLike | None = None
+) -> TrainingPart:
+    """The part of :meth:`MarginClassifier.fit` between its parameter checks and the training.
 
     Parameters
     ----------
     classifier : MarginClassifier
-        It is changed: what it learned before is gone, unless its ``warm_start`` keeps it.
+        Modified: its previous training is discarded, unless its ``warm_start`` keeps it.
     X, y, sample_weight
         As for its ``fit``.
 

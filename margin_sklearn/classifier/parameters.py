@@ -1,15 +1,15 @@
-"""Parameters of parts: ``module__hidden_layer_sizes``, ``optimizer__momentum`` and so on."""
+"""Nested parameters: ``module__hidden_layer_sizes``, ``optimizer__momentum`` and so on."""
 
 import difflib
 import inspect
-from typing import Any
+from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
 __all__ = ["NestedParamsEstimator", "nested_params", "set_nested"]
 
 PREFIXES = ("module", "optimizer", "criterion", "callbacks")
-# What MLPClassifier and others call it, where a name is neither one of ours nor one of a part.
+# Parameter names of MLPClassifier and others, and what they are called here.
 ELSEWHERE = {
     "alpha": "weight_decay",
     "beta_1": "optimizer__betas",
@@ -33,14 +33,14 @@ ELSEWHERE = {
 class NestedParamsEstimator(BaseEstimator):
     """A scikit-learn estimator with skorch's ``part__name`` parameters.
 
-    They are attributes like the others, so that ``get_params``, ``set_params``, ``clone`` and
-    grid searches see them, although the signature of ``__init__`` cannot name them.
+    They are stored as attributes, so that ``get_params``, ``set_params``, ``clone`` and grid
+    searches see them, although the signature of ``__init__`` cannot list them.
     """
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        # scikit-learn and documentation tools read the parameters off the class's signature:
-        # without the catch-all, which is none.
+        # scikit-learn and documentation tools read parameters from the class's signature, so
+        # it must not contain **kwargs.
         signature = inspect.signature(cls.__init__)
         named = signature.replace(
             parameters=[
@@ -49,15 +49,15 @@ class NestedParamsEstimator(BaseEstimator):
                 if name != "self" and parameter.kind is not parameter.VAR_KEYWORD
             ]
         )
-        setattr(cls, "__signature__", named)  # noqa: B010 (mypy knows no such attribute)
+        setattr(cls, "__signature__", named)  # noqa: B010 (unknown to mypy)
 
-    def get_params(self, deep=True):
-        """Parameters of the estimator, ``module__…`` and the like among them.
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters of the estimator, including nested ones such as ``module__…``.
 
         Parameters
         ----------
         deep : bool, default=True
-            Unused: there are no estimators inside.
+            Unused: the estimator contains no other estimators.
 
         Returns
         -------
@@ -65,13 +65,13 @@ class NestedParamsEstimator(BaseEstimator):
         """
         return {**super().get_params(deep=False), **nested_params(self)}
 
-    def set_params(self, **params):
-        """Set parameters; ``module__…`` and the like may be new ones.
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; nested ones such as ``module__…`` may be new.
 
         Parameters
         ----------
         **params : dict
-            Names and values.
+            Parameter names and values.
 
         Returns
         -------
@@ -80,14 +80,14 @@ class NestedParamsEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            If a name is not a parameter.
+            If a name is not a valid parameter.
         """
         known = super().get_params(deep=False)
         for name in params:
             if name not in known and not is_nested(name):
                 raise ValueError(
                     f"Invalid parameter {name!r} for estimator {type(self).__name__}. Valid "
-                    f"parameters are: {sorted(known)}, and names that begin with "
+                    f"parameters are: {sorted(known)}, and names that start with "
                     f"{_PREFIX_LIST}.{_hint(self, name)}"
                 )
         for name, value in params.items():
@@ -96,7 +96,7 @@ class NestedParamsEstimator(BaseEstimator):
 
 
 def set_nested(estimator, params):
-    """Set what the constructor was given as ``**kwargs``.
+    """Set the parameters passed to the constructor as ``**kwargs``.
 
     Parameters
     ----------
@@ -106,20 +106,20 @@ def set_nested(estimator, params):
     Raises
     ------
     TypeError
-        If a name is none of a part's parameter.
+        If a name is not a nested parameter.
     """
     for name, value in params.items():
         if not is_nested(name):
             raise TypeError(
-                f"{type(estimator).__name__} got an unexpected argument {name!r}. Beside its "
-                f"own parameters it takes names that begin with {_PREFIX_LIST}."
+                f"{type(estimator).__name__} got an unexpected argument {name!r}. Besides its "
+                f"own parameters it takes names that start with {_PREFIX_LIST}."
                 f"{_hint(estimator, name)}"
             )
         setattr(estimator, name, value)
 
 
 def nested_params(estimator):
-    """The parameters ``part__name`` of an estimator, as a dict.
+    """The ``part__name`` parameters of an estimator.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def nested_params(estimator):
 
 
 def _hint(estimator, name):
-    """ " Did you mean …?", where a parameter is known that may be meant by ``name``."""
+    """The text " Did you mean …?" if a parameter name similar to ``name`` is known."""
     meant = {own: own for own in estimator.get_params(deep=False) if not is_nested(own)}
     meant.update(ELSEWHERE)
     for prefix in PREFIXES:
@@ -141,7 +141,7 @@ def _hint(estimator, name):
         try:
             parameters = inspect.signature(part).parameters
         except (TypeError, ValueError):
-            continue  # an instance, or a name
+            continue  # an instance or a string
         for of_part in parameters:
             meant.setdefault(of_part, f"{prefix}__{of_part}")
             meant[f"{prefix}__{of_part}"] = f"{prefix}__{of_part}"
@@ -153,6 +153,6 @@ _PREFIX_LIST = ", ".join(f"'{prefix}__'" for prefix in PREFIXES)
 
 
 def is_nested(name):
-    """Whether ``name`` is a parameter of a part."""
+    """Whether ``name`` is a nested parameter."""
     prefix, separator, rest = name.partition("__")
     return bool(prefix in PREFIXES and separator and rest)

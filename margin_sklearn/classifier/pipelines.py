@@ -1,4 +1,4 @@
-"""A classifier at the end of a Pipeline: reached, seeded, and fitted in two parts."""
+"""A classifier at the end of a Pipeline: find it, seed it, and fit it in two parts."""
 
 from sklearn.pipeline import Pipeline
 
@@ -9,7 +9,7 @@ __all__ = ["final_classifier", "fit_transformers", "pass_on_random_state"]
 
 
 def final_classifier(estimator):
-    """The MarginClassifier that ``estimator`` is or ends in.
+    """The MarginClassifier that ``estimator`` is, or that its Pipeline ends in.
 
     Parameters
     ----------
@@ -22,33 +22,34 @@ def final_classifier(estimator):
     Raises
     ------
     TypeError
-        If there is none, or if steps of a Pipeline change the samples.
+        If there is none, or if a step of the Pipeline adds or removes samples.
     """
     inner = estimator
     while isinstance(inner, Pipeline):
         for name, step in inner.steps[:-1]:
             if hasattr(step, "fit_resample"):
                 raise TypeError(
-                    f"The step {name!r} of the Pipeline changes the samples, so that those "
-                    "selected could not be told: leave it out, or put it before the selector."
+                    f"The step {name!r} of the Pipeline changes the samples, so the selected "
+                    "rows of X could not be identified: remove it, or put it before the "
+                    "selector."
                 )
         inner = inside(inner)
     if not isinstance(inner, MarginClassifier):
         raise TypeError(
             "estimator must be a MarginClassifier or a Pipeline that ends in one, got "
-            f"{inner!r}. With prefit=True, any fitted network that margins() takes can be "
-            "given, and fit only selects."
+            f"{inner!r}. With prefit=True, estimator can be any fitted network that margins() "
+            "accepts, and fit only selects."
         )
     return inner
 
 
 def pass_on_random_state(estimator, random_state):
-    """Give ``random_state`` to each part of ``estimator`` whose own is None.
+    """Set ``random_state`` on each part of ``estimator`` that has none of its own.
 
     Parameters
     ----------
     estimator : MarginClassifier or Pipeline
-        It is changed.
+        Modified in place.
     random_state : int, RandomState instance or None
     """
     unseeded = {
@@ -60,19 +61,19 @@ def pass_on_random_state(estimator, random_state):
 
 
 def fit_transformers(estimator, X, y):
-    """Fit all steps but the last, as ``Pipeline.fit`` does; what the last one is to see.
+    """Fit all steps but the last, as ``Pipeline.fit`` does, and return the last step's input.
 
     Parameters
     ----------
     estimator : MarginClassifier or Pipeline
-        It is changed: its transformers are fitted.
+        Modified in place: its transformers are fitted.
     X, y
         As for ``estimator.fit``.
 
     Returns
     -------
     inputs : array, DataFrame or sparse matrix
-        ``X`` itself where there is no transformer.
+        ``X`` itself if there is no transformer.
     """
     if not isinstance(estimator, Pipeline):
         return X

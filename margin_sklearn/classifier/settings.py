@@ -1,4 +1,4 @@
-"""The settings of MarginClassifier: what no fit can use is refused before any work."""
+"""Check the parameters of MarginClassifier before any work is done."""
 
 import inspect
 import numbers
@@ -26,9 +26,9 @@ __all__ = ["check_classes", "check_settings"]
 
 
 def check_settings(estimator):
-    """Raise an InvalidParameterError for a setting of a MarginClassifier that no fit can use.
+    """Raise an InvalidParameterError if a parameter of a MarginClassifier is invalid.
 
-    Of parts (``module__…``), what the part's own signature takes is for the part to say.
+    Nested parameters such as ``module__…`` are checked by the parts themselves.
     """
     _check_module(estimator.module)
     _check_part("criterion", estimator.criterion, CRITERIA, torch.nn.Module)
@@ -45,14 +45,14 @@ def check_settings(estimator):
     ):
         refuse(
             "stop_at_separation",
-            "True, False or the share of samples to be classified right, a float in (0, 1]",
+            "True, False or the share of correctly classified samples, a float in (0, 1]",
             stop,
         )
     check_choice("restore_best", estimator.restore_best, (None, "margin_auc"))
     if estimator.restore_best is not None and stop:
         raise ValueError(
-            f"stop_at_separation={stop} ends with the epoch that separates the samples, "
-            f"restore_best={estimator.restore_best!r} with another one: choose one of them."
+            f"stop_at_separation={stop} keeps the epoch that separates the samples, "
+            f"restore_best={estimator.restore_best!r} may restore another: choose one of them."
         )
     _check_class_weight(estimator.class_weight)
     check_bool("warm_start", estimator.warm_start)
@@ -78,7 +78,7 @@ def _check_module(module):
         try:
             inspect.signature(module)
         except (TypeError, ValueError):
-            # Not callable, or a builtin such as int.
+            # Not callable, or a built-in such as int.
             refuse("module", "a torch.nn.Module class or a function that makes one", module)
 
 
@@ -115,7 +115,7 @@ def _callback(entry):
 
 
 def _check_callback_parameters(estimator):
-    """Raise for ``callbacks__NAME__…`` without a callback of that name: skorch ignores it."""
+    """Raise for ``callbacks__NAME__…`` without such a callback, which skorch would ignore."""
     names = []
     for entry in estimator.callbacks or ():
         callback = _callback(entry)
@@ -124,7 +124,7 @@ def _check_callback_parameters(estimator):
     for parameter in vars(estimator):
         prefix, _, rest = parameter.partition("__")
         name = rest.partition("__")[0]
-        # skorch numbers those that have one name: EpochScoring_1, EpochScoring_2.
+        # skorch numbers callbacks that share a name: EpochScoring_1, EpochScoring_2.
         if (
             prefix == "callbacks"
             and rest
@@ -137,23 +137,23 @@ def _check_callback_parameters(estimator):
 
 
 def check_classes(classes):
-    """Raise an InvalidParameterError unless ``partial_fit`` can go by ``classes``.
+    """Raise an InvalidParameterError unless ``classes`` is valid for ``partial_fit``.
 
     Parameters
     ----------
     classes : array-like of shape (n_classes,)
-        All labels there will be.
+        All labels that any call will contain.
     """
     try:
         labels = list(np.asarray(classes, dtype=object))
         known = len(set(labels)) > 1 and not pd.isna(labels).any()
     except (TypeError, ValueError):
-        # A single thing, or nested lists.
+        # A scalar or nested lists.
         known = False
     if not known:
-        refuse("classes", "a list of all labels there will be, two or more, no NaN", classes)
+        refuse("classes", "a list of all labels, two or more, no NaN", classes)
     if len({isinstance(label, str) for label in labels}) > 1:
         raise InvalidParameterError(
-            f"classes mix strings with labels of other types, got {classes!r}: make them all "
-            "of one type."
+            f"classes mix strings with labels of other types, got {classes!r}: use labels of "
+            "one type."
         )

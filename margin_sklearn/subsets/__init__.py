@@ -1,4 +1,4 @@
-"""Which samples to keep once a network separates them, and training on these."""
+"""Select samples once a network separates them, and continue training on the selection."""
 
 from .overlap import SubsetOverlap, subset_overlap
 from .report import class_report

@@ -1,4 +1,4 @@
-"""Training to separation and on: what MarginSubsetSelector does to its estimator."""
+"""Train to separation and continue: how MarginSubsetSelector trains its estimator."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from .pruning import Pruning, TrainingWatch
 
 __all__ = ["Separated", "Trained", "score_fitted", "separate", "train", "weighted"]
 
-# The continuing learning rate as a share of the training one, chosen by measurement.
+# The continuing learning rate as a share of the one before; chosen by measurement.
 LR_SHARE = 0.2
 HISTORY = [
     "phase",
@@ -39,21 +39,21 @@ HISTORY = [
 
 
 class Separated(NamedTuple):
-    """A training that has come to separation, or has used up its epochs.
+    """A training run that has reached separation or used all its epochs.
 
     Parameters
     ----------
     estimator : MarginClassifier or Pipeline
     run : TrainingRun
-        Of the classifier at its end.
+        The run of the final classifier.
     samples : Samples
-        Those that it was trained on.
+        The samples that it was trained on.
     rows : ndarray of int of shape (n_rows,)
-        Their row indices.
+        Row indices of the samples.
     margins : ndarray of float of shape (n_rows,)
-        In logits.
+        Margins of the samples, in logits.
     candidates : ndarray of bool of shape (n_rows,)
-        Which of them may be selected.
+        Which samples may be selected.
     history : list of dict
         One per epoch.
     """
@@ -68,17 +68,17 @@ class Separated(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A fitted estimator, and what is known of its training.
+    """A fitted estimator and the results of its training.
 
     Parameters
     ----------
     estimator : estimator
     margins : ndarray of float of shape (n_rows,)
-        In logits, of the samples that take part.
+        Margins of the samples with non-zero weight, in logits.
     rows : ndarray of int of shape (n_rows,)
-        Their row indices.
+        Row indices of these samples.
     candidates : ndarray of bool of shape (n_rows,)
-        Which of them may be selected.
+        Which of these samples may be selected.
     history : DataFrame of shape (n_epochs, 9)
     separation_epoch : int or None
     """
@@ -92,16 +92,16 @@ class Trained(NamedTuple):
 
 
 def train(selector, X, y, sample_weight, choose, rng):
-    """Train a clone of the estimator to separation, and continue with what ``choose`` chooses.
+    """Train a clone of the estimator to separation, and continue on selected samples.
 
     Parameters
     ----------
     selector : MarginSubsetSelector
-        Its settings; it is not changed.
+        Provides the settings; not modified.
     X, y, sample_weight
         As for its ``fit``.
     choose : callable
-        ``choose(margins, rows, candidates)`` gives positions in ``rows``.
+        ``choose(margins, rows, candidates)`` returns the selection as indices into ``rows``.
     rng : numpy.random.Generator
 
     Returns
@@ -143,7 +143,7 @@ def separate(selector, X, y, sample_weight):
     Parameters
     ----------
     selector : MarginSubsetSelector
-        Its settings; it is not changed.
+        Provides the settings; not modified.
     X, y, sample_weight
         As for its ``fit``.
 
@@ -154,12 +154,12 @@ def separate(selector, X, y, sample_weight):
     Warns
     -----
     NotSeparatedWarning
-        If it does not, and ``on_unseparated="warn"``.
+        If the samples are not separated and ``on_unseparated="warn"``.
     """
     estimator = (
         MarginClassifier(max_epochs=200) if selector.estimator is None else selector.estimator
     )
-    final_classifier(estimator)  # what is none is not to be cloned
+    final_classifier(estimator)  # raises before an unsuitable estimator is cloned
     estimator = clone(estimator)
     classifier = final_classifier(estimator)
     pass_on_random_state(estimator, selector.random_state)
@@ -167,8 +167,8 @@ def separate(selector, X, y, sample_weight):
         classifier.set_params(verbose=selector.verbose)
     if classifier.restore_best is not None:
         raise ValueError(
-            f"restore_best={classifier.restore_best!r} of the estimator would end with "
-            "another epoch than the one that separates the samples: set it to None."
+            f"restore_best={classifier.restore_best!r} of the estimator may restore another "
+            "epoch than the one that separates the samples: set it to None."
         )
     classifier.set_params(stop_at_separation=selector.separation, warm_start=False)
     check_settings(classifier)  # before transformers are fitted
@@ -185,24 +185,24 @@ def separate(selector, X, y, sample_weight):
     candidates = watch.aum_ >= 0 if selector.noise_guard else np.ones(len(rows), dtype=bool)
     if not candidates.any():
         raise ValueError(
-            "noise_guard suspects every sample: the network classified none of them correctly "
-            "early in training. Raise max_epochs, or set noise_guard=False."
+            "noise_guard suspects every sample: early in training, the network classified "
+            "none of them correctly. Raise max_epochs, or set noise_guard=False."
         )
     return Separated(estimator, run, samples, rows, margins, candidates, watch.rows_)
 
 
 def score_fitted(selector, X, y, sample_weight, choose, rng):
-    """As :func:`train`, of an estimator that is fitted already."""
+    """Like :func:`train`, for an estimator that is already fitted."""
     if selector.noise_guard:
         raise ValueError(
-            "noise_guard=True needs the margins of every epoch, which prefit=True does "
-            "not know: choose one of them."
+            "noise_guard=True needs the margins of every epoch, which are unknown with "
+            "prefit=True: use only one of them."
         )
     rows = weighted(np.arange(len(y)), sample_weight)
     margins = _margins(selector.estimator, take_rows(X, rows), y[rows])
     share = np.mean(margins > 0)
     if share < selector.separation:
-        _not_separated(selector, share, "the fit it had")
+        _not_separated(selector, share, "its fit")
     epoch = getattr(innermost(selector.estimator), "separation_epoch_", None)
     everything = np.ones(len(rows), dtype=bool)
     return Trained(selector.estimator, margins, rows, everything, _table([]), epoch)
@@ -211,10 +211,10 @@ def score_fitted(selector, X, y, sample_weight, choose, rng):
 def _not_separated(selector, accuracy, after):
     message = (
         f"The network does not separate its training data after {after}: it classifies "
-        f"{accuracy:.4%} of them right, separation={selector.separation} was asked for. What "
-        "is known of pruning is known of separated data. Raise the estimator's "
-        "max_epochs, widen the network, lower its dropout, weight_decay or lr, or lower "
-        "separation; contradictory labels cannot be separated."
+        f"{accuracy:.4%} of them right, but separation={selector.separation} is required. "
+        "Pruning was measured on separated data only. Raise the estimator's max_epochs, widen "
+        "the network, lower its dropout, weight_decay or lr, or lower separation; "
+        "contradictory labels cannot be separated."
     )
     if selector.on_unseparated == "raise":
         raise RuntimeError(message)
@@ -228,14 +228,14 @@ def _table(history):
 
 
 def weighted(values, sample_weight):
-    """Those of the values whose sample has a weight other than 0."""
+    """The values of the samples with non-zero weight."""
     if sample_weight is None:
         return values
     return values[check_sample_weight(sample_weight, len(values)) != 0]
 
 
 def _margins(estimator, X, y):
-    """Margins in logits of a fitted estimator."""
+    """Margins of a fitted estimator, in logits."""
     network = as_network(estimator)
-    X, index = check_samples(network, X, y)
-    return margins_at(network, X, index, get_scale(None))
+    X, class_index = check_samples(network, X, y)
+    return margins_at(network, X, class_index, get_scale(None))

@@ -1,9 +1,10 @@
-"""How far selections of samples agree, beside what chance would give."""
+"""Agreement of selections of samples, compared with chance."""
 
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.unwrap import inside
@@ -12,76 +13,80 @@ from ..data.validation import validate_y
 
 __all__ = ["SubsetOverlap", "subset_overlap"]
 
-# Sizes of the intersection so far from the mean are left out that their probability is below
+# Intersection sizes far from the mean are left out if their total probability is below
 # 2 exp(-40), about 1e-17.
 EXPONENT = 40
 
 
 class SubsetOverlap(NamedTuple):
-    """Agreement of selections, as :func:`subset_overlap` gives it.
+    """Agreement of selections, as returned by :func:`subset_overlap`.
 
     Parameters
     ----------
     jaccard : float
-        Mean Jaccard index of the pairs.
+        Mean Jaccard index over all pairs.
     expected : float
-        What it would be on average for random selections of the same sizes.
+        Its expected value for random selections of the same sizes.
     pairwise : ndarray of float of shape (n_selections, n_selections)
-        Jaccard index of each pair; symmetric, with ones on its diagonal.
+        Jaccard index of each pair; symmetric, with ones on the diagonal.
     """
 
     jaccard: float
     expected: float
-    pairwise: np.ndarray
+    pairwise: NDArray[np.float64]
 
 
-def subset_overlap(*selections, n_samples=None, y=None):
-    r"""How far selections of samples agree, beside what chance would give.
+def subset_overlap(
+    *selections: Any, n_samples: int | None = None, y: ArrayLike | None = None
+) -> SubsetOverlap:
+    r"""Measure how far selections of samples agree, compared with chance.
 
-    Whether two networks, two seeds or two strategies keep the same samples is told by the
-    Jaccard index
+    The Jaccard index measures whether two networks, two seeds or two strategies keep the same
+    samples:
 
     .. math:: J(A, B) = \frac{|A \cap B|}{|A \cup B|},
 
     1 for the same samples, 0 for none in common. Two random selections of :math:`a` and
-    :math:`b` of :math:`N` samples share :math:`I` of them, which is hypergeometric; hence
+    :math:`b` out of :math:`N` samples have :math:`I` samples in common. :math:`I` is
+    hypergeometric, hence
 
     .. math:: \operatorname{E} J = \sum_k P(I = k) \, \frac{k}{a + b - k},
 
-    about :math:`k / (2N - k)` for two of :math:`k`. Given ``y``, the random selections have as
-    many of each class as those given, which is what stratified ones share by design: I then is
-    a sum of one hypergeometric variable a class.
+    about :math:`k / (2N - k)` for two selections of size :math:`k`. If ``y`` is given, the
+    random selections have the same number of samples per class as the given ones, which
+    stratified selections share by design. :math:`I` is then a sum of one hypergeometric
+    variable per class.
 
     Parameters
     ----------
     *selections : estimator or array-like
-        Two or more: fitted selectors or samplers, boolean masks of shape
-        (n_samples,) or arrays of distinct indices, all about the same samples.
+        Two or more fitted selectors or samplers, boolean masks of shape (n_samples,) or
+        arrays of distinct row indices, all for the same samples.
     n_samples : int, default=None
-        Number of samples. Needed where all selections are indices and ``y`` is None.
+        Number of samples. Required if all selections are row indices and ``y`` is None.
     y : array-like of shape (n_samples,), default=None
-        Labels.
+        Labels of the samples.
 
     Returns
     -------
     overlap : SubsetOverlap
-        A named tuple: ``jaccard``, the mean of all pairs; ``expected``, the mean of what
-        chance gives them; ``pairwise``, an array of shape (n_selections, n_selections) with
-        the Jaccard index of each pair.
+        A named tuple: ``jaccard``, the mean over all pairs; ``expected``, the mean of their
+        expected values by chance; ``pairwise``, an array of shape (n_selections,
+        n_selections) with the Jaccard index of each pair.
 
     Raises
     ------
     ValueError
-        For fewer than two selections; for one that is empty, or neither a mask nor distinct
-        indices below ``n_samples``; where numbers of samples differ or none is told. For a
-        selector that is not fitted, it is a NotFittedError.
+        If there are fewer than two selections; if a selection is empty, or neither a mask nor
+        distinct row indices below ``n_samples``; if numbers of samples differ or are unknown.
+        If a selector is not fitted, it is a NotFittedError.
     TypeError
-        For a Pipeline or a search.
+        If a selection is a Pipeline or a search.
 
     Notes
     -----
-    The sum is exact but for rounding and for values of I whose probability together is less
-    than :math:`10^{-16}` a class. A pair of a million samples takes milliseconds.
+    The sum is exact up to rounding and up to values of :math:`I` with a total probability of
+    less than :math:`10^{-16}` per class. A pair takes milliseconds for a million samples.
 
     Examples
     --------
@@ -95,7 +100,7 @@ def subset_overlap(*selections, n_samples=None, y=None):
     array([[1. , 0.5],
            [0.5, 1. ]])
 
-    All three from a class of four samples: that alone makes them alike.
+    All three samples come from a class of four, so even random selections overlap strongly.
 
     >>> y = [1] * 4 + [0] * 96
     >>> round(subset_overlap([0, 1, 2], [1, 2, 3], y=y).expected, 4)
@@ -124,7 +129,7 @@ def subset_overlap(*selections, n_samples=None, y=None):
     sizes = [np.bincount(classes[mask], minlength=len(counts)) for mask in masks]
 
     pairwise = np.eye(len(masks))
-    expected: dict[tuple, float] = {}  # most pairs have the same sizes
+    expected: dict[tuple, float] = {}  # cached, because most pairs have the same sizes
     chance = []
     for i, j in itertools.combinations(range(len(masks)), 2):
         common = np.count_nonzero(masks[i] & masks[j])
@@ -139,12 +144,12 @@ def subset_overlap(*selections, n_samples=None, y=None):
 
 
 def _expected_jaccard(a, b, counts):
-    """Of random selections of ``a`` and ``b`` (samples of each class) out of ``counts``."""
+    """Expected Jaccard index of random selections, of ``a`` and ``b`` samples per class."""
     draws, share = np.minimum(a, b), np.maximum(a, b) / counts
     mean, variance = draws * share, draws * share * (1 - share)
     low, high = _window(mean, variance)
     low, high = np.maximum(low, np.maximum(0, a + b - counts)), np.minimum(high, draws)
-    # The tails of the sum over classes are cut as those of each class are.
+    # The tails of the sum over classes are cut like those of each class.
     sum_low, sum_high = _window(np.cumsum(mean), np.cumsum(variance))
     start, probability = 0, np.ones(1)
     for c in range(len(counts)):
@@ -161,10 +166,11 @@ def _expected_jaccard(a, b, counts):
 
 
 def _hypergeometric(low, high, a, b, n):
-    """Probabilities of ``low`` to ``high`` common ones of random ``a`` and ``b`` out of n.
+    """Probabilities that random ``a`` and ``b`` out of n have ``low`` to ``high`` in common.
 
-    From the ratios of neighbours: scipy.stats.hypergeom takes a thousand times longer where n
-    is around 100,000, and logarithms of factorials leave nine digits.
+    Computed from the ratios of neighbouring probabilities: scipy.stats.hypergeom takes a
+    thousand times longer for n around 100,000, and logarithms of factorials leave only nine
+    correct digits.
     """
     k = np.arange(low, high)
     ratio = (a - k) * (b - k) / ((k + 1) * (n - a - b + k + 1))
@@ -174,10 +180,10 @@ def _hypergeometric(low, high, a, b, n):
 
 
 def _window(mean, variance):
-    """Where sums of hypergeometric variables lie, by Bernstein's inequality.
+    """The range of sums of hypergeometric variables, by Bernstein's inequality.
 
-    It holds for binomial variables, of the ``variance`` given, and hypergeometric ones are
-    less spread (Hoeffding 1963).
+    The inequality holds for binomial variables of the given ``variance``; hypergeometric
+    variables vary less (Hoeffding 1963).
     """
     reach = EXPONENT / 3 + np.sqrt((EXPONENT / 3) ** 2 + 2 * EXPONENT * variance)
     return np.floor(mean - reach).astype(int), np.ceil(mean + reach).astype(int)
@@ -212,23 +218,23 @@ def _as_array(selection, name):
 
 
 def _check_n_samples(named, n_samples, y):
-    """The number of samples, on which all that tell it agree."""
-    told = {name: len(array) for name, array in named.items() if array.dtype == bool}
+    """The number of samples; all arguments that define it must agree."""
+    known = {name: len(array) for name, array in named.items() if array.dtype == bool}
     if y is not None:
-        told = {"y": len(y), **told}
+        known = {"y": len(y), **known}
     if n_samples is not None:
         check_int("n_samples", n_samples, 1, 10**9)
-        told = {"n_samples": int(n_samples), **told}
-    if not told:
-        raise ValueError("Indices do not tell how many samples there are: pass n_samples.")
-    first = next(iter(told))
-    for name, number in told.items():
-        if number != told[first]:
+        known = {"n_samples": int(n_samples), **known}
+    if not known:
+        raise ValueError("Indices do not define the number of samples: pass n_samples.")
+    first = next(iter(known))
+    for name, number in known.items():
+        if number != known[first]:
             raise ValueError(
-                f"All must be about the same samples, but {first} says {told[first]} and "
-                f"{name} {number}."
+                f"All arguments must describe the same samples, but {first} says "
+                f"{known[first]} and {name} {number}."
             )
-    return told[first]
+    return known[first]
 
 
 def _as_mask(array, name, n_samples):
@@ -243,7 +249,7 @@ def _as_mask(array, name, n_samples):
     times = np.bincount(array.astype(np.intp), minlength=n_samples)
     if times.max() > 1:
         raise ValueError(
-            f"{name} holds index {times.argmax()} {times.max()} times. A mask must have dtype "
-            "bool."
+            f"{name} holds index {times.argmax()} {times.max()} times. Row indices must "
+            "be distinct, and a mask must have dtype bool."
         )
     return times > 0

@@ -1,4 +1,4 @@
-"""Training on a few samples, chosen again and again, with an eye on all of them."""
+"""Train on a few samples, select them again repeatedly, and guard all samples."""
 
 import math
 import time
@@ -12,28 +12,29 @@ from ..training.state import NetState
 
 __all__ = ["Pruning", "TrainingWatch"]
 
-# Epochs that may be undone before going on is given up.
+# Rollbacks allowed before training stops.
 MAX_ROLLBACKS = 5
 
 
 class TrainingWatch(Callback):
-    """What the selector wants to know of an ordinary training: its cost, the mean margins.
+    """Record the cost and the mean margins of a training run for the selector.
 
     Parameters
     ----------
     margin_history : MarginHistory
         Called before this callback.
     aum : bool, default=False
-        Whether ``aum_`` is wanted.
+        Whether to compute ``aum_``.
 
     Attributes
     ----------
     rows_ : list of dict
-        One an epoch.
+        One per epoch.
     aum_ : ndarray of shape (n_samples,)
-        Area under the margin (Pleiss et al. 2020): the margin of each sample, as the training
-        passes saw it, averaged over the first quarter of the epochs, at least five. Later on,
-        wrong labels are being learned by heart, and are right. Asked for by ``aum``.
+        Area under the margin (Pleiss et al. 2020): the margin of each sample in the training
+        passes, averaged over the first quarter of the epochs, at least five. Later the network
+        memorises wrong labels and such samples count as correctly classified. Only with
+        ``aum=True``.
     """
 
     def __init__(self, margin_history, aum=False):
@@ -42,7 +43,7 @@ class TrainingWatch(Callback):
 
     def on_train_begin(self, net, X=None, **kwargs):
         self.rows_ = []
-        # Sums up to each epoch from the first quarter on.
+        # Sums of margins up to each epoch, from the first quarter on.
         self.sums_ = {0: torch.zeros(len(X))}
 
     def on_epoch_begin(self, net, **kwargs):
@@ -53,7 +54,7 @@ class TrainingWatch(Callback):
             margins = self.margin_history.margins_.cpu()
             epoch = len(self.rows_) + 1
             total = self.sums_[epoch - 1].clone()
-            # Every sample once an epoch: nothing to add at one place twice.
+            # Each sample occurs once per epoch, so no row index is repeated.
             total[dataset_train.order.cpu()] += margins
             self.sums_[epoch] = total
             for early in [early for early in self.sums_ if early < self._quarter(epoch)]:
@@ -85,36 +86,37 @@ class TrainingWatch(Callback):
 
 
 class Pruning(Callback):
-    """Chooses what each epoch trains on, scores the rest now and then, undoes bad epochs.
+    """Select the samples to train on, score some samples at intervals, undo bad epochs.
 
-    After every ``reselect_every`` epochs part of the samples is scored: of ``score_share`` one
-    half are those nearest to the boundary when last seen, the other half come in turn. The
-    margins serve twice: the samples to train on are chosen from them, and if fewer samples
-    than at the start have positive ones, the epochs since the last look are undone and the
-    learning rate is halved. The last look is at all samples; what it finds broken is undone
-    too, back to weights with which all samples were looked at, if need be.
+    After every ``reselect_every`` epochs, a share ``score_share`` of the samples is scored:
+    one half are the samples nearest to the boundary when last scored, the other half come in
+    turn. The margins are used twice. The samples to train on are selected by them. If fewer
+    samples than at the start have positive margins, the epochs since the last evaluation are
+    undone and the learning rate is halved. The last evaluation is on all samples. If it fails,
+    these epochs are undone too, if necessary back to weights that were evaluated on all
+    samples.
 
     Parameters
     ----------
     choose : callable
-        ``choose(margins) -> indices`` of the samples to train on.
+        ``choose(margins) -> indices``, the row indices of the samples to train on.
     candidates : ndarray of bool of shape (n_samples,)
-        The samples whose separation is guarded.
+        Samples whose classification is guarded.
     margins : ndarray of shape (n_samples,) or None
-        Margins at the start, if they are known.
+        Margins at the start, if known.
     lr : float
-        Learning rate while this callback is there.
+        Learning rate while this callback is active.
     reselect_every : int
     score_share : float
     rng : numpy.random.Generator
-        Orders the turns.
+        Determines the order of scoring in turn.
 
     Attributes
     ----------
     margins_ : ndarray of shape (n_samples,)
-        Margins of the network as it ends.
+        Margins of the final network.
     rows_ : list of dict
-        One an epoch.
+        One per epoch.
     """
 
     def __init__(
@@ -149,7 +151,7 @@ class Pruning(Callback):
             self._score(net, np.arange(len(X)))
         else:
             self.margins_[:] = self.margins
-        self.n_right_ = self._n_right()
+        self.n_correct_ = self._n_correct()
         self.good_ = self.verified_ = self._state(net)
         self._select()
 
@@ -180,7 +182,7 @@ class Pruning(Callback):
             {
                 **row,
                 "n_scored": self.n_scored_,
-                "accuracy": self._n_right() / max(1, np.count_nonzero(self.candidates)),
+                "accuracy": self._n_correct() / max(1, np.count_nonzero(self.candidates)),
                 "rolled_back": rolled_back,
                 "seconds": time.perf_counter() - self.start_,
                 "scoring_seconds": self.scoring_seconds_,
@@ -192,30 +194,30 @@ class Pruning(Callback):
 
     def on_train_end(self, net, **kwargs):
         if not self.finished_:
-            # Broken off, by Ctrl-C or a callback.
+            # Stopped by Ctrl-C or a callback.
             self._finish(net)
         for group, lr in zip(net.optimizer_.param_groups, self.lrs_, strict=True):
             group["lr"] = lr
         self.data_.restrict(None)
-        # Weights are not to be pickled with the network.
+        # Weights must not be pickled with the network.
         del self.good_, self.verified_
 
     def conclude(self, net, samples, weights_changed):
-        """Margins of the network as it ends; see :meth:`TrainingRun.fit_guarded`."""
+        """Margins of the final network; see :meth:`TrainingRun.fit_guarded`."""
         if weights_changed:
             self._score(net, np.arange(len(self.margins_)))
         refuse_not_finite(net, np.isfinite(self.margins_).all())
-        # Nor are samples.
+        # Samples must not be pickled either.
         del self.data_
         return self.margins_
 
-    # --- choosing -------------------------------------------------------------------
+    # --- selection and scoring ------------------------------------------------------
 
     def _select(self):
         self.data_.restrict(torch.from_numpy(self.choose(self.margins_)))
 
     def _due(self):
-        """The samples to score now: half those near the boundary, half by turns."""
+        """Row indices of the samples to score now: half near the boundary, half in turn."""
         n = len(self.margins_)
         half = min(n, math.ceil(self.score_share * n / 2))
         if self.score_share >= 1 or 2 * half >= n:
@@ -233,31 +235,31 @@ class Pruning(Callback):
         self.n_scored_ += len(rows)
         self.scoring_seconds_ += time.perf_counter() - start
 
-    # --- guarding -------------------------------------------------------------------
+    # --- guard ----------------------------------------------------------------------
 
-    def _n_right(self):
+    def _n_correct(self):
         return np.count_nonzero(self.margins_[self.candidates] > 0)
 
     def _broken(self):
-        # Weights that are not finite give NaN, which is not right either.
-        return self._n_right() < self.n_right_ or np.isnan(self.margins_).any()
+        # Weights that are not finite give NaN margins, which count as broken too.
+        return self._n_correct() < self.n_correct_ or np.isnan(self.margins_).any()
 
     def _roll_back(self, net):
-        """Undo the epochs since the last look if they broke separation; else keep them."""
+        """Undo the epochs since the last evaluation if they broke separation."""
         if not self._broken():
             self.good_ = self._state(net)
             return False
         self.n_rollbacks_ += 1
-        wrong = self.candidates & (self.margins_ < 0)
-        found = self.margins_[wrong]
+        misclassified = self.candidates & (self.margins_ < 0)
+        found = self.margins_[misclassified]
         self._restore(net, self.good_)
-        # What broke is near the boundary, whatever was known of it: train on it, watch it.
-        self.margins_[wrong] = found
+        # Keep the negative margins, so that these samples are selected and scored again.
+        self.margins_[misclassified] = found
         self._set_lr(net, net.optimizer_.param_groups[0]["lr"] / 2)
         return True
 
     def _finish(self, net):
-        """Look at all samples; go back as far as needed. Whether it was needed."""
+        """Evaluate all samples, roll back as far as needed; return whether it was needed."""
         self.finished_ = True
         everything = np.arange(len(self.margins_))
         self._score(net, everything)
@@ -280,5 +282,5 @@ class Pruning(Callback):
 
     def _set_lr(self, net, lr):
         for group, old in zip(net.optimizer_.param_groups, self.lrs_, strict=True):
-            # Groups keep their proportions; a schedule may have come to 0.
+            # Groups keep their proportions; a schedule may have reached 0.
             group["lr"] = lr * old / self.lrs_[0] if self.lrs_[0] else lr

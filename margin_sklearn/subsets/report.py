@@ -1,22 +1,33 @@
-"""What a selection of samples holds, class by class."""
+"""Describe a selection of samples per class."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 __all__ = ["class_report"]
 
 
-def class_report(margins, support, suspects, index, labels):
-    """A row a class: how many samples there are, were kept and suspected, and their margins.
+def class_report(
+    margins: NDArray[np.floating],
+    support: NDArray[np.bool_],
+    suspects: NDArray[np.bool_],
+    index: NDArray[np.integer],
+    labels: NDArray[Any],
+) -> pd.DataFrame:
+    """One row per class: numbers of samples, selected and suspected, and their margins.
 
     Parameters
     ----------
     margins : ndarray of float of shape (n_samples,)
-        NaN for samples that have no part in it.
+        NaN for samples that are excluded.
     support, suspects : ndarray of bool of shape (n_samples,)
+        Which samples are selected, and which are suspected of a wrong label.
     index : ndarray of int of shape (n_samples,)
-        Class indices.
+        Class index of each sample.
     labels : ndarray of shape (n_classes,)
+        Label of each class.
 
     Returns
     -------
@@ -44,7 +55,7 @@ def class_report(margins, support, suspects, index, labels):
         {
             "margin": margins,
             "kept": np.where(support, margins, np.nan),
-            "right": np.where(known, margins > 0, np.nan),
+            "correct": np.where(known, margins > 0, np.nan),
             "selected": support,
             "suspect": suspects,
         }
@@ -54,7 +65,7 @@ def class_report(margins, support, suspects, index, labels):
             "n_samples": classes.size(),
             "n_selected": classes["selected"].sum(),
             "n_suspects": classes["suspect"].sum(),
-            "accuracy": classes["right"].mean(),
+            "accuracy": classes["correct"].mean(),
             "median_margin": classes["margin"].median(),
             "median_selected_margin": classes["kept"].median(),
         }

@@ -1,8 +1,12 @@
-"""MarginSubsetSelector: train to separation, keep few samples, go on."""
+"""MarginSubsetSelector: train to separation, select few samples, continue training."""
 
 import warnings
+from collections.abc import Callable
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -34,13 +38,18 @@ from .strategies import check_strategy, n_to_select, raised_to_minima, select
 __all__ = ["MarginSubsetSelector"]
 
 
-def _estimator_has(name):
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _if_estimator_has(name: str) -> Callable[[Method], Method]:
+    """Decorate a method that exists only if the estimator has one of this name."""
+
     def check(self):
         estimator = getattr(self, "estimator_", self.estimator)
-        # None stands for a MarginClassifier, which has them all.
+        # None means a MarginClassifier, which has all of them.
         return estimator is None or hasattr(estimator, name)
 
-    return check
+    return available_if(check)
 
 
 class MarginSubsetSelector(
@@ -50,80 +59,83 @@ class MarginSubsetSelector(
     TransformerMixin,
     BaseEstimator,
 ):
-    r"""Train a network to separation, keep few samples, chosen by margin, and go on with them.
+    r"""Train a network to separation, select few samples by margin, continue training on them.
 
-    To samples what :class:`~sklearn.feature_selection.RFE` is to features. :meth:`fit` trains
-    a clone of ``estimator`` until every sample is classified right, keeps the
-    ``n_samples_to_select`` that ``strategy`` chooses by their margins
+    It is to samples what :class:`~sklearn.feature_selection.RFE` is to features. :meth:`fit`
+    trains a clone of ``estimator`` until every sample is correctly classified. It then selects
+    ``n_samples_to_select`` samples with ``strategy``, by their margins
 
     .. math:: m_i = f_{y_i}(x_i) - \max_{j \ne y_i} f_j(x_i)
 
-    (:math:`f`: logits), and trains for ``continue_epochs`` more epochs on these only,
-    choosing again as it goes on. It ends as a fitted classifier with the last selection.
+    (:math:`f`: logits), and continues training on these only for ``continue_epochs`` epochs,
+    with a new selection after every ``reselect_every`` epochs. The result is a fitted
+    classifier and the last selection.
 
-    Going on with 1 % of the samples takes 1 % of the gradients and a fraction of the time.
-    It gains what is left to gain after separation, often little: the user guide has the
-    measurements and says when the selector is of use, and when not. What it keeps is *not* a
-    data set to train other networks on from scratch: for that, random samples are better.
+    Continuing with 1 % of the samples takes 1 % of the gradients and a fraction of the time.
+    The gain after separation is often small: the user guide has the measurements and says when
+    the selector is useful and when it is not. The selection is *not* a data set to train other
+    networks on from scratch: random samples are better for that.
 
     Parameters
     ----------
     estimator : MarginClassifier, Pipeline or None, default=None
-        What to train: a :class:`MarginClassifier`, or a Pipeline that ends in one. Its
-        ``max_epochs`` is the budget until separation. With ``prefit=True`` any fitted network
-        that :func:`margins` takes. None stands for ``MarginClassifier(max_epochs=200)``.
+        The estimator to train: a :class:`MarginClassifier`, or a Pipeline that ends in one.
+        Its ``max_epochs`` limits the epochs until separation. With ``prefit=True``, any fitted
+        network that :func:`margins` accepts. None means ``MarginClassifier(max_epochs=200)``.
     n_samples_to_select : float or int, default=0.01
-        Share (float in (0, 1]) or number (int) of the samples to keep. 1.0 goes on with all.
-        A share that gives fewer than ``min_per_class`` of each class is raised to that, with
-        a warning; a number of samples that does is an error.
+        Share (float in (0, 1]) or number (int) of the samples to select. 1.0 continues with
+        all samples. A share that gives fewer than ``min_per_class`` samples per class is
+        raised, with a warning; a number of samples that does so is an error.
     strategy : str or callable, default="smallest"
-        Which samples to keep:
+        Which samples to select:
 
         - "smallest": those nearest to the decision boundary;
         - "largest": those furthest from it;
         - "window": those around the median margin (Xia et al. 2023, moderate coreset);
-        - "coverage": as many from each of 50 strata of the margins' range (Zheng et al. 2023);
-        - "random": the same random ones throughout;
-        - "random_each_epoch": new random ones at each choice (Okanovic et al. 2024, RS2);
-        - a function ``(margins, y, n, rng) -> indices`` of ``n`` different positions in
-          ``margins``; ``y`` holds class indices, ``rng`` is a NumPy Generator. With
-          ``stratify`` it is called for each class.
+        - "coverage": equal numbers from each of 50 strata of the range of margins (Zheng et
+          al. 2023);
+        - "random": the same random samples throughout;
+        - "random_each_epoch": new random samples at each selection (Okanovic et al. 2024,
+          RS2);
+        - a function ``(margins, y, n, rng) -> indices`` that returns ``n`` different indices
+          into ``margins``; ``y`` holds class indices, ``rng`` is a NumPy Generator. With
+          ``stratify`` it is called once per class.
     stratify : bool, default=True
-        Whether each class is kept in proportion to its size.
+        Whether to select from each class in proportion to its size.
     min_per_class : int, default=1
-        With ``stratify``, the least number to keep of each class (all, if it has fewer).
+        With ``stratify``, the minimum number per class (all samples of a smaller class).
     separation : float, default=1.0
-        Share of the samples to be classified right before any are left out.
+        Share of the samples that must be correctly classified before selection.
     continue_epochs : int, default=10
-        Epochs on the kept samples; 0 stops at separation.
+        Epochs on the selected samples; 0 stops at separation.
     continue_lr : float or "auto", default="auto"
-        Learning rate on the kept samples; "auto" is a fifth of the estimator's.
+        Learning rate on the selected samples; "auto" is a fifth of the estimator's.
     reselect_every : int, default=1
-        Epochs from one choice to the next.
+        Number of epochs between selections.
     score_share : float, default=0.2
-        Share of the samples whose margins are taken anew for each choice: one half those
-        nearest to the boundary when last seen, one half in turn. 1.0 scores all each time.
-        At the end all are scored.
+        Share of the samples whose margins are computed again for each selection: one half are
+        the samples nearest to the boundary when last scored, the other half come in turn. 1.0
+        scores all samples each time. At the end all samples are scored.
     freeze_batch_norm : bool, default=True
-        Whether batch norm keeps its statistics, and uses them, while few samples are trained
-        on; theirs are far from those of all samples.
+        Whether batch norm keeps and uses its statistics during training on the selected
+        samples, whose statistics differ strongly from those of all samples.
     noise_guard : bool, default=False
-        Whether samples are left out whose margin, averaged over the first quarter of the
-        epochs until separation (five at least), is negative: the network then held them for
-        another class, as it does with wrong labels before it learns them by heart. They are
-        trained on until separation all the same.
+        Whether to exclude samples whose margin, averaged over the first quarter of the epochs
+        until separation (at least five), is negative: the network then assigned them to
+        another class, as it does with wrong labels before it memorises them. They are used for
+        training until separation nevertheless.
     prefit : bool, default=False
-        Whether ``estimator`` is fitted already: :meth:`fit` then only selects. A search clones
-        it; within one, wrap it in a :class:`~sklearn.frozen.FrozenEstimator`.
+        Whether ``estimator`` is already fitted: :meth:`fit` then only selects. A search clones
+        the estimator; within one, wrap it in a :class:`~sklearn.frozen.FrozenEstimator`.
     on_unseparated : {"warn", "raise"}, default="warn"
-        What to do where the network does not separate its samples: go on from where it is,
-        with a :class:`NotSeparatedWarning`, or raise a RuntimeError.
+        What to do if the network does not separate its samples: continue anyway, with a
+        :class:`NotSeparatedWarning`, or raise a RuntimeError.
     random_state : int, RandomState instance or None, default=None
-        For strategies that draw, the order of scoring, and each part of the estimator (in a
-        Pipeline as well) whose own ``random_state`` is None.
+        Seeds random strategies, the order of scoring, and each part of the estimator (also
+        inside a Pipeline) whose own ``random_state`` is None.
     verbose : int, default=0
-        How the training of the estimator shows its progress, until separation and after it, as
-        for :class:`MarginClassifier`; 0 leaves that to the estimator.
+        How to show the training progress of the estimator, before and after separation, as for
+        :class:`MarginClassifier`; 0 keeps the estimator's own setting.
 
     Attributes
     ----------
@@ -132,57 +144,58 @@ class MarginSubsetSelector(
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
     support_ : ndarray of bool of shape (n_samples,)
-        Which samples the network, as it ended, would go on with.
+        Mask of the samples selected by the margins of the final network.
     sample_indices_ : ndarray of int of shape (n_selected,)
-        Their positions, ascending.
+        Row indices of the selected samples, ascending.
     margins_ : ndarray of float of shape (n_samples,)
         Margins of ``estimator_``, in logits; NaN for samples of weight 0.
     ranking_ : ndarray of int of shape (n_samples,)
-        1 for the smallest margin, and so on; equal ones by position, NaN last.
+        Rank of each margin, 1 for the smallest; ties in row order, NaN last.
     suspects_ : ndarray of bool of shape (n_samples,)
-        What ``noise_guard`` left out.
+        Mask of the samples excluded by ``noise_guard``.
     separation_epoch_ : int or None
         The epoch, from 1, after which the samples were separated.
     history_ : DataFrame of shape (n_epochs, 9)
-        A row an epoch: ``phase`` ("separation" or "continuing"), ``lr``, ``n_samples`` trained
-        on (that is, sample-gradients), ``n_scored`` for choice and guard, ``loss``,
-        ``accuracy`` on all samples (until separation as the training passes saw it, then as
-        last scored), ``rolled_back``, ``seconds``, ``scoring_seconds`` (part of them). Empty
-        with ``prefit=True``.
+        One row per epoch: ``phase`` ("separation" or "continuing"), ``lr``, ``n_samples``
+        trained on (the number of per-sample gradients), ``n_scored`` for selection and guard,
+        ``loss``, ``accuracy`` on all samples (from the training passes until separation, then
+        from the latest scores), ``rolled_back``, ``seconds``, and ``scoring_seconds`` (part of
+        ``seconds``). Empty with ``prefit=True``.
     report_ : DataFrame of shape (n_classes, 6)
-        A row a class, of the last selection: ``n_samples``, ``n_selected``, ``n_suspects``,
-        ``accuracy``, ``median_margin``, ``median_selected_margin``.
+        One row per class, for the last selection: ``n_samples``, ``n_selected``,
+        ``n_suspects``, ``accuracy``, ``median_margin``, ``median_selected_margin``.
     n_features_in_ : int
         Length of the second axis of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where X was a DataFrame with strings for names.
+        Column names, if X was a DataFrame with string column names.
 
     See Also
     --------
     MarginSubsetSampler : A step of imbalanced-learn's Pipeline.
-    subset_overlap : How far selections agree.
+    subset_overlap : Agreement of selections.
 
     Notes
     -----
-    Our operationalisation of Banburski et al., "Distribution of Classification Margins: Are
-    All Data Equal?" (arXiv 2107.10199), of which the abstract was available to us: which
-    samples, how many a class and which learning rate are our choices, by measurement
-    (``benchmarks/prune.py``).
+    This is our operationalisation of Banburski et al., "Distribution of Classification
+    Margins: Are All Data Equal?" (arXiv 2107.10199). Only its abstract was available to us:
+    which samples, how many per class and which learning rate are our choices, based on
+    measurements (``benchmarks/prune.py``).
 
-    *The guard.* Every choice looks at ``score_share`` of the samples. If fewer of all samples
-    are right than were at the start of the second part, the epochs since the last choice are
-    undone and the learning rate is halved; after more than five times, training ends. The
-    last epoch is checked on all samples, so ``estimator_`` classifies no fewer of them right
-    than when it started to prune. ``suspects_`` do not count. ``history_`` records it.
+    *The guard.* Before each new selection, a share ``score_share`` of the samples is scored.
+    If fewer samples in total are then correctly classified than when pruning started, the
+    epochs since the last selection are undone and the learning rate is halved; after more than
+    five rollbacks, training stops. The last epoch is checked on all samples, so ``estimator_``
+    correctly classifies no fewer of them than when pruning started. ``suspects_`` do not
+    count. ``history_`` records the rollbacks.
 
-    The optimizer goes on in the state that it has at separation. Callbacks of the estimator go
-    on too, learning-rate schedulers excepted. Ctrl-C ends the part of training that is on, and
-    what is done so far is kept.
+    The optimizer continues from its state at separation. Callbacks of the estimator continue
+    too, except learning-rate schedulers. Ctrl-C ends the current phase of training, and the
+    results so far are kept.
 
     *Pipelines.* A step of scikit-learn's Pipeline cannot leave rows out of y, so the selector
-    is the last step, around the network:
-    ``make_pipeline(StandardScaler(), MarginSubsetSelector(MarginClassifier()))``. For a step
-    before the last there is :class:`MarginSubsetSampler` and imbalanced-learn's Pipeline.
+    must be the last step, around the network:
+    ``make_pipeline(StandardScaler(), MarginSubsetSelector(MarginClassifier()))``. For an
+    earlier step, use :class:`MarginSubsetSampler` with imbalanced-learn's Pipeline.
 
     References
     ----------
@@ -207,26 +220,37 @@ class MarginSubsetSelector(
     np.int64(500)
     """
 
+    estimator_: Any
+    classes_: NDArray[Any]
+    support_: NDArray[np.bool_]
+    sample_indices_: NDArray[np.intp]
+    margins_: NDArray[np.floating]
+    ranking_: NDArray[np.int_]
+    suspects_: NDArray[np.bool_]
+    separation_epoch_: int | None
+    history_: pd.DataFrame
+    report_: pd.DataFrame
+
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        n_samples_to_select=0.01,
-        strategy="smallest",
-        stratify=True,
-        min_per_class=1,
-        separation=1.0,
-        continue_epochs=10,
-        continue_lr="auto",
-        reselect_every=1,
-        score_share=0.2,
-        freeze_batch_norm=True,
-        noise_guard=False,
-        prefit=False,
-        on_unseparated="warn",
-        random_state=None,
-        verbose=0,
-    ):
+        n_samples_to_select: float = 0.01,
+        strategy: str | Callable[..., Any] = "smallest",
+        stratify: bool = True,
+        min_per_class: int = 1,
+        separation: float = 1.0,
+        continue_epochs: int = 10,
+        continue_lr: float | Literal["auto"] = "auto",
+        reselect_every: int = 1,
+        score_share: float = 0.2,
+        freeze_batch_norm: bool = True,
+        noise_guard: bool = False,
+        prefit: bool = False,
+        on_unseparated: Literal["warn", "raise"] = "warn",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.estimator = estimator
         self.n_samples_to_select = n_samples_to_select
         self.strategy = strategy
@@ -249,14 +273,14 @@ class MarginSubsetSelector(
         given = isinstance(self.estimator, BaseEstimator)
         inner = get_tags(self.estimator if given else MarginClassifier())
         tags.input_tags, tags.classifier_tags = inner.input_tags, inner.classifier_tags
-        # transform picks rows, whatever is in them.
+        # transform selects rows without reading them.
         tags.transformer_tags.preserves_dtype = []
         return tags
 
     # --- fitting --------------------------------------------------------------------
 
-    def fit(self, X, y, sample_weight=None):
-        """Train to separation, select, go on with the selected samples.
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Train to separation, select, continue training on the selected samples.
 
         Parameters
         ----------
@@ -265,8 +289,8 @@ class MarginSubsetSelector(
         y : array-like of shape (n_samples,)
             Labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in the loss. Samples of weight 0 take no part and are not
-            selected.
+            Weights of the samples in the loss. Samples of weight 0 are excluded from training
+            and selection.
 
         Returns
         -------
@@ -275,10 +299,10 @@ class MarginSubsetSelector(
         Raises
         ------
         ValueError
-            If a setting or the data cannot be used; for instance a number of samples to
-            select below that of the classes.
+            If a parameter or the data are invalid; for instance, if there are fewer samples to
+            select than classes.
         TypeError
-            If the estimator is none that can be trained (or, with ``prefit``, scored).
+            If the estimator cannot be trained (or, with ``prefit``, scored).
         RuntimeError
             If the samples are not separated and ``on_unseparated="raise"``.
         """
@@ -286,26 +310,26 @@ class MarginSubsetSelector(
         check_rows("X", X)
         check_lengths(self, X, y)
         y = validate_y(self, y)
-        labels, index = np.unique(y, return_inverse=True)
-        part = weighted(index, sample_weight)
+        labels, class_index = np.unique(y, return_inverse=True)
+        part = weighted(class_index, sample_weight)
         n = n_to_select(self.n_samples_to_select, len(part))
         if self.stratify:
-            # What cannot work is said before the training, not after it.
+            # Raise before the training, not after it.
             n = raised_to_minima(
                 n, self.n_samples_to_select, np.bincount(part), self.min_per_class
             )
         seed = None
         if self.random_state is not None:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
-        # Where None asks for it, from the operating system: NumPy's generator stays as it is.
+        # None takes entropy from the operating system: NumPy's generator must not change.
         seed = np.random.SeedSequence(seed).entropy
         rng = np.random.default_rng(seed)
 
         def choose(margins, rows, candidates):
             return select(
                 margins,
-                index[rows],
-                min(n, np.count_nonzero(candidates)),
+                class_index[rows],
+                min(n, int(np.count_nonzero(candidates))),
                 strategy=self.strategy,
                 stratify=self.stratify,
                 min_per_class=self.min_per_class,
@@ -316,28 +340,30 @@ class MarginSubsetSelector(
         work = score_fitted if self.prefit else train
         trained = work(self, X, y, sample_weight, choose, rng)
         chosen = trained.rows[choose(trained.margins, trained.rows, trained.candidates)]
-        # Nothing is set before here: an error leaves what an earlier fit left.
+        # Nothing is set before here, so that an error keeps the results of an earlier fit.
         validate_data(self, X, skip_check_array=True)
         self.estimator_, self.history_ = trained.estimator, trained.history
         self.separation_epoch_ = trained.separation_epoch
         self.classes_ = getattr(self.estimator_, "classes_", labels)
-        self._keep(chosen, trained.margins, trained.rows, trained.candidates, labels, index)
+        self._keep(
+            chosen, trained.margins, trained.rows, trained.candidates, labels, class_index
+        )
         return self
 
-    def _keep(self, chosen, margins, rows, candidates, labels, index):
-        n_samples = len(index)
+    def _keep(self, chosen, margins, rows, candidates, labels, class_index):
+        n_samples = len(class_index)
         self.sample_indices_ = chosen
         self.support_ = np.zeros(n_samples, dtype=bool)
         self.support_[chosen] = True
         self.margins_ = np.full(n_samples, np.nan)
         self.margins_[rows] = margins
         self.ranking_ = np.empty(n_samples, dtype=int)
-        # NaN come last.
+        # NaN margins come last.
         self.ranking_[np.argsort(self.margins_, kind="stable")] = np.arange(1, n_samples + 1)
         self.suspects_ = np.zeros(n_samples, dtype=bool)
         self.suspects_[rows[~candidates]] = True
         self.report_ = class_report(
-            self.margins_, self.support_, self.suspects_, index, labels
+            self.margins_, self.support_, self.suspects_, class_index, labels
         )
         lost = self.report_.index[self.report_["n_selected"] == 0].tolist()
         if lost:
@@ -366,13 +392,13 @@ class MarginSubsetSelector(
 
     # --- the selection --------------------------------------------------------------
 
-    def get_support(self, indices=False):
-        """Which samples are selected.
+    def get_support(self, indices: bool = False) -> NDArray[Any]:
+        """Mask or row indices of the selected samples.
 
         Parameters
         ----------
         indices : bool, default=False
-            Whether to return positions instead of a mask.
+            Whether to return row indices instead of a mask.
 
         Returns
         -------
@@ -382,26 +408,26 @@ class MarginSubsetSelector(
         check_bool("indices", indices)
         return self.sample_indices_ if indices else self.support_
 
-    def transform(self, X):
-        """The selected rows of the X that the selector was fitted on.
+    def transform(self, X: Any) -> Any:
+        """Return the selected rows of the X that the selector was fitted on.
 
-        Rows are told by their positions; values are not looked at.
+        Rows are selected by row index; their values are not read.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-            What :meth:`fit` was given: as many rows, in the same order, of the same columns.
+            The X passed to :meth:`fit`: the same rows and columns, in the same order.
 
         Returns
         -------
-        X_selected : as X, of shape (n_selected, ...)
-            In the order of X; of a DataFrame, with its index. :meth:`set_output` asks for a
-            DataFrame.
+        X_selected : same type as X, of shape (n_selected, ...)
+            The selected rows in order; a DataFrame keeps its index. :meth:`set_output` can
+            request a DataFrame.
 
         Raises
         ------
         ValueError
-            If X has another number of rows or of columns, or columns of other names.
+            If X has a different number of rows or columns, or different column names.
         """
         check_is_fitted(self, "support_")
         check_rows("X", X)
@@ -417,17 +443,17 @@ class MarginSubsetSelector(
         if n_rows != len(self.support_):
             raise ValueError(
                 f"X has {n_rows} rows, but MarginSubsetSelector was fitted on "
-                f"{len(self.support_)}: transform only picks rows of the X it was fitted on. "
+                f"{len(self.support_)}: transform only selects rows of the X passed to fit. "
                 "Use predict for new samples, and fit_resample(X, y) or sample_indices_ to "
-                "pick rows of y and the like."
+                "select rows of other arrays such as y."
             )
         return take_rows(X, self.sample_indices_)
 
-    def fit_transform(self, X, y, sample_weight=None):
-        """Fit, and return the selected rows of X, with a warning: y still has all of its own.
+    def fit_transform(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Any:
+        """Fit and return the selected rows of X, with a warning: y keeps all its rows.
 
-        A Pipeline calls it where the selector is not the last step, and the next step then
-        gets fewer rows of X than of y. :meth:`fit_resample` returns both.
+        A Pipeline calls this method if the selector is not the last step. The next step then
+        receives fewer rows of X than of y. :meth:`fit_resample` returns both.
 
         Parameters
         ----------
@@ -436,19 +462,21 @@ class MarginSubsetSelector(
 
         Returns
         -------
-        X_selected : as X, of shape (n_selected, ...)
+        X_selected : same type as X, of shape (n_selected, ...)
         """
         warnings.warn(
             "MarginSubsetSelector.fit_transform leaves rows out of X, but not out of y. As a "
             "step before the last of a Pipeline it cannot work: put the selector last, around "
             "the classifier, or use MarginSubsetSampler in imbalanced-learn's Pipeline. "
-            "fit_resample(X, y) gives the selected rows of both.",
+            "fit_resample(X, y) returns the selected rows of both.",
             stacklevel=3,  # set_output wraps this method
         )
         return self.fit(X, y, sample_weight=sample_weight).transform(X)
 
-    def fit_resample(self, X, y, sample_weight=None):
-        """Fit, and return the selected rows of X and y.
+    def fit_resample(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None = None
+    ) -> tuple[Any, Any]:
+        """Fit and return the selected rows of X and y.
 
         Parameters
         ----------
@@ -457,17 +485,17 @@ class MarginSubsetSelector(
 
         Returns
         -------
-        X_selected : as X, of shape (n_selected, ...)
-        y_selected : as y, of shape (n_selected,)
+        X_selected : same type as X, of shape (n_selected, ...)
+        y_selected : same type as y, of shape (n_selected,)
         """
         self.fit(X, y, sample_weight=sample_weight)
         return take_rows(X, self.sample_indices_), take_rows(y, self.sample_indices_)
 
-    # --- prediction, by estimator_ --------------------------------------------------
+    # --- prediction by estimator_ ---------------------------------------------------
 
-    @available_if(_estimator_has("predict"))
-    def predict(self, X):
-        """Most likely label of each sample, by ``estimator_``.
+    @_if_estimator_has("predict")
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Most likely label of each sample, from ``estimator_``.
 
         Parameters
         ----------
@@ -479,9 +507,9 @@ class MarginSubsetSelector(
         """
         return self._fitted().predict(X)
 
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
-        """Probabilities of the classes, by ``estimator_``.
+    @_if_estimator_has("predict_proba")
+    def predict_proba(self, X: Any) -> NDArray[np.floating]:
+        """Class probabilities, from ``estimator_``.
 
         Parameters
         ----------
@@ -493,9 +521,9 @@ class MarginSubsetSelector(
         """
         return self._fitted().predict_proba(X)
 
-    @available_if(_estimator_has("predict_log_proba"))
-    def predict_log_proba(self, X):
-        """Logarithms of the probabilities of the classes, by ``estimator_``.
+    @_if_estimator_has("predict_log_proba")
+    def predict_log_proba(self, X: Any) -> NDArray[np.floating]:
+        """Logarithms of the class probabilities, from ``estimator_``.
 
         Parameters
         ----------
@@ -507,9 +535,9 @@ class MarginSubsetSelector(
         """
         return self._fitted().predict_log_proba(X)
 
-    @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X):
-        """Logits, by ``estimator_``; for two classes their difference.
+    @_if_estimator_has("decision_function")
+    def decision_function(self, X: Any) -> NDArray[np.floating]:
+        """Logits from ``estimator_``; for two classes, their difference.
 
         Parameters
         ----------
@@ -528,6 +556,6 @@ class MarginSubsetSelector(
 
 @as_network.register(MarginSubsetSelector)
 def _network_of(selector):
-    # It leaves out samples, never features.
+    # The selector leaves out samples, never features.
     check_is_fitted(selector, "support_")
     return as_network(selector.estimator_)

@@ -1,9 +1,12 @@
-"""Which samples to keep: from margins and labels to indices. NumPy only."""
+"""Select samples: from margins and labels to row indices. NumPy only."""
 
 import numbers
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..checks import refuse
 
@@ -16,17 +19,17 @@ __all__ = [
     "select",
 ]
 
-# Strata of "coverage".
+# Number of strata of "coverage".
 N_STRATA = 50
 
 
 def smallest(margins, n, rng):
-    """The samples nearest to the boundary, misclassified ones first."""
+    """The samples nearest to the boundary; misclassified samples come first."""
     return np.argsort(margins, kind="stable")[:n]
 
 
 def largest(margins, n, rng):
-    """The samples furthest from the boundary, on their side of it."""
+    """The correctly classified samples furthest from the boundary."""
     return np.argsort(-margins, kind="stable")[:n]
 
 
@@ -36,9 +39,9 @@ def window(margins, n, rng):
 
 
 def coverage(margins, n, rng):
-    """As many from each of 50 strata between the smallest and the largest margin.
+    """Equal numbers from each of 50 strata between the smallest and the largest margin.
 
-    What a stratum lacks is shared by the larger ones.
+    If a stratum has too few samples, the larger strata provide the difference.
     """
     edges = np.linspace(margins.min(), margins.max(), N_STRATA + 1)[1:-1]
     stratum = np.searchsorted(edges, margins, side="right")
@@ -52,7 +55,7 @@ def coverage(margins, n, rng):
 
 
 def random(margins, n, rng):
-    """Any samples."""
+    """Random samples."""
     return rng.permutation(len(margins))[:n]
 
 
@@ -76,13 +79,15 @@ def check_strategy(strategy):
         )
 
 
-def n_to_select(n_samples_to_select, n_samples):
-    """Number of samples that a share (float) or a count (int) stands for, at least 1.
+def n_to_select(n_samples_to_select: float, n_samples: int) -> int:
+    """The number of samples given by a share (float) or a count (int); at least 1.
 
     Parameters
     ----------
     n_samples_to_select : float in (0, 1] or int
+        Share or number of the samples.
     n_samples : int
+        Number of samples to select from.
 
     Returns
     -------
@@ -91,7 +96,7 @@ def n_to_select(n_samples_to_select, n_samples):
     Raises
     ------
     TypeError, ValueError
-        For another type, a share outside (0, 1], or more samples than there are.
+        If the type is wrong, a share is outside (0, 1], or a number exceeds ``n_samples``.
     """
     wanted = n_samples_to_select
     if isinstance(wanted, bool | np.bool_) or not isinstance(wanted, numbers.Real):
@@ -105,7 +110,7 @@ def n_to_select(n_samples_to_select, n_samples):
         if not 1 <= wanted <= n_samples:
             raise ValueError(
                 f"n_samples_to_select={wanted} must be between 1 and the number of samples "
-                f"to choose from, {n_samples}."
+                f"to select from, {n_samples}."
             )
         return wanted
     if not 0 < float(wanted) <= 1:
@@ -117,18 +122,18 @@ def n_to_select(n_samples_to_select, n_samples):
 
 
 def raised_to_minima(n, n_samples_to_select, counts, min_per_class):
-    """``n``, or the minima of the classes together where a share of the samples gives less.
+    """``n``, raised to the sum of the class minima if it comes from a share.
 
     Parameters
     ----------
     n : int
-        What ``n_samples_to_select`` stands for.
+        Number of samples given by ``n_samples_to_select``.
     n_samples_to_select : float or int
-        A number of samples is not raised: it was asked for as it is.
+        A share is raised; a number of samples is not.
     counts : ndarray of int of shape (n_classes,)
-        Samples of each class.
+        Number of samples per class.
     min_per_class : int
-        A smaller class gives all it has.
+        Minimum per class; a smaller class contributes all its samples.
 
     Returns
     -------
@@ -137,7 +142,7 @@ def raised_to_minima(n, n_samples_to_select, counts, min_per_class):
     Raises
     ------
     ValueError
-        If a number of samples is less than the minima together.
+        If a number of samples is below the sum of the minima.
 
     Examples
     --------
@@ -158,28 +163,28 @@ def raised_to_minima(n, n_samples_to_select, counts, min_per_class):
     warnings.warn(
         f"n_samples_to_select={n_samples_to_select} of {np.sum(counts):,} samples would keep "
         f"{n}: {least} are kept instead, min_per_class={min_per_class} of each of {n_classes} "
-        "classes.",
+        "classes. Raise n_samples_to_select to avoid this warning.",
         stacklevel=3,
     )
     return int(least)
 
 
 def _minima(counts, min_per_class):
-    # However large a minimum is: NumPy's integers end at 2**63.
+    # min_per_class may exceed the range of NumPy's integers, which ends at 2**63.
     return np.minimum(counts, min(min_per_class, int(np.max(counts, initial=0))))
 
 
-def class_quotas(counts, n, min_per_class):
-    """How many samples to take of each class: in proportion, but no fewer than a minimum.
+def class_quotas(counts: ArrayLike, n: int, min_per_class: int) -> NDArray[np.int_]:
+    """Number of samples to select per class: proportional, but at least a minimum.
 
     Parameters
     ----------
     counts : ndarray of int of shape (n_classes,)
-        Samples of each class.
+        Number of samples per class.
     n : int
-        Samples to take in all.
+        Total number of samples to select.
     min_per_class : int
-        A smaller class gives all it has.
+        Minimum per class; a smaller class contributes all its samples.
 
     Returns
     -------
@@ -189,7 +194,7 @@ def class_quotas(counts, n, min_per_class):
     Raises
     ------
     ValueError
-        If ``n`` is less than the minima together.
+        If ``n`` is below the sum of the minima.
 
     Examples
     --------
@@ -206,7 +211,7 @@ def class_quotas(counts, n, min_per_class):
             f"{np.count_nonzero(counts)} classes: raise n_samples_to_select, lower "
             "min_per_class, or set stratify=False."
         )
-    # Classes that get their minimum leave the rest to the others, in proportion.
+    # Classes at their minimum leave the rest to the others, in proportion.
     free = np.ones(len(counts), dtype=bool)
     while True:
         wanted = np.where(free, (n - least[~free].sum()) * counts / counts[free].sum(), least)
@@ -214,13 +219,23 @@ def class_quotas(counts, n, min_per_class):
             break
         free &= wanted >= least
     quotas = np.floor(wanted).astype(int)
-    # What rounding down leaves goes to the largest remainders.
+    # The samples lost by rounding down go to the largest remainders.
     quotas[np.argsort(quotas - wanted, kind="stable")[: n - quotas.sum()]] += 1
     return quotas
 
 
-def select(margins, y, n, *, strategy, stratify, min_per_class, rng, candidates=None):
-    """Indices of the samples that a strategy keeps, in ascending order.
+def select(
+    margins: NDArray[np.floating],
+    y: NDArray[np.integer],
+    n: int,
+    *,
+    strategy: str | Callable[..., Any],
+    stratify: bool,
+    min_per_class: int,
+    rng: np.random.Generator,
+    candidates: NDArray[np.bool_] | None = None,
+) -> NDArray[np.intp]:
+    """Row indices of the samples that a strategy selects, ascending.
 
     Parameters
     ----------
@@ -228,17 +243,17 @@ def select(margins, y, n, *, strategy, stratify, min_per_class, rng, candidates=
     y : ndarray of int of shape (n_samples,)
         Class indices.
     n : int
-        Samples to keep.
+        Number of samples to select.
     strategy : str or callable
-        A key of ``STRATEGIES``, or a function (margins, y, n, rng) -> indices. It is given
-        the candidates only; with ``stratify``, those of one class at a time.
+        A key of ``STRATEGIES``, or a function (margins, y, n, rng) -> indices. It receives
+        only the candidates; with ``stratify``, only those of one class per call.
     stratify : bool
-        Whether each class gives its share of ``n``.
+        Whether to select from each class in proportion to its size.
     min_per_class : int
-        With ``stratify``, the least number kept of each class.
+        With ``stratify``, the minimum number to select per class.
     rng : numpy.random.Generator
     candidates : ndarray of bool of shape (n_samples,), default=None
-        Samples that may be kept; all by default.
+        Samples that may be selected; all by default.
 
     Returns
     -------
@@ -247,8 +262,8 @@ def select(margins, y, n, *, strategy, stratify, min_per_class, rng, candidates=
     Raises
     ------
     ValueError
-        If a callable gives something else than ``n`` different indices, or ``n`` is too small
-        for the minima.
+        If a callable does not return ``n`` different indices, or ``n`` is too small for the
+        class minima.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""One training of a network: from settings and data to weights."""
+"""Train a network: from settings and data to weights."""

@@ -1,4 +1,4 @@
-"""From settings to the parts of a training: module, optimizer, callbacks, skorch net."""
+"""Build the parts of a training run from settings: module, optimizer, callbacks, net."""
 
 import copy
 import inspect
@@ -19,7 +19,7 @@ __all__ = [
     "copied_callback",
 ]
 
-# What the parameter ``optimizer`` may be called.
+# The optimizers that can be named by a string.
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -29,7 +29,7 @@ OPTIMIZERS = {
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What a training needs of an estimator's parameters.
+    """The estimator parameters that a training run needs.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class TrainingSettings:
     restore_best, callbacks, verbose
         As for :class:`MarginClassifier`.
     stop : bool
-        Whether training ends at separation.
+        Whether to stop training at separation.
     share : float
-        Share of the samples to be classified correctly.
+        Share of the samples that must be correctly classified for separation.
     nested : dict
         The parameters ``module__…``, ``optimizer__…``, ``criterion__…`` and ``callbacks__…``.
     """
@@ -59,7 +59,7 @@ class TrainingSettings:
     nested: dict
 
     def of_part(self, part):
-        """The nested parameters of one part, without its prefix."""
+        """Nested parameters of one part, with the prefix removed."""
         prefix = f"{part}__"
         return {
             name.removeprefix(prefix): value
@@ -68,7 +68,7 @@ class TrainingSettings:
         }
 
     def changed_from(self, earlier):
-        """Names of the settings that differ from earlier ones and cannot change any more."""
+        """Names of the settings that differ from ``earlier`` but must not change."""
         fixed = ("module", "criterion", "optimizer", "callbacks", "restore_best")
         now, then = (
             {**settings.nested, **{name: getattr(settings, name) for name in fixed}}
@@ -82,7 +82,7 @@ class TrainingSettings:
 
 
 def _same(a, b):
-    """Whether two settings are one; what cannot be compared is not."""
+    """Whether two settings are equal; settings that cannot be compared are not."""
     try:
         return a is b or bool(a == b)
     except (TypeError, ValueError):
@@ -90,19 +90,19 @@ def _same(a, b):
 
 
 def build_net(settings, module, callbacks, *, n_classes, device, **running):
-    """An initialised net around a module.
+    """Build and initialise a skorch net around a module.
 
     Parameters
     ----------
     settings : TrainingSettings
     module : torch.nn.Module
-        On the device.
+        Already on the device.
     callbacks : list of (name, callback)
-        In the order in which they are called.
+        In calling order.
     n_classes : int
     device : torch.device
     **running
-        ``input_dtype``, ``n_threads`` and ``records_batches`` of :class:`MarginNet`.
+        ``input_dtype``, ``n_threads`` and ``records_batches``, passed to :class:`MarginNet`.
 
     Returns
     -------
@@ -136,16 +136,16 @@ def build_net(settings, module, callbacks, *, n_classes, device, **running):
 
 
 def copied_callback(entry):
-    """A copy of a callback, or of (name, callback), but for what cannot be copied.
+    """Copy a callback or a (name, callback) tuple; share attributes that cannot be copied.
 
-    Callbacks may hold locks, open files, connections.
+    Callbacks may hold locks, open files or connections.
     """
     if isinstance(entry, tuple):
         name, callback = entry
         return name, copied_callback(callback)
     try:
         return copy.deepcopy(entry)
-    except Exception:  # whatever a class of the user's raises
+    except Exception:  # user classes may raise anything
         copied, seen = copy.copy(entry), {id(entry): entry}
     for name, value in vars(entry).items():
         try:
@@ -156,22 +156,22 @@ def copied_callback(entry):
 
 
 def build_module(module, parameters, **fixed_by_data):
-    """A new module, given those of ``fixed_by_data`` that its signature names.
+    """Build a new module, passing the ``fixed_by_data`` arguments that its signature names.
 
     Parameters
     ----------
     module : type, callable or torch.nn.Module
-        A finished module is copied: fitting goes on from its weights.
+        A module instance is copied, and training continues from its weights.
     parameters : dict
-        The user's ``module__…``; they come before what the data fix.
+        The user's ``module__…`` parameters; they override ``fixed_by_data``.
     **fixed_by_data
-        ``input_shape``, ``n_classes``.
+        ``input_shape`` and ``n_classes``.
     """
     if isinstance(module, torch.nn.Module):
         if parameters:
             raise ValueError(
                 f"module is an instance of {type(module).__name__}, so {sorted(parameters)} "
-                "cannot be set by module__…: pass the class instead."
+                "cannot be set with module__…: pass the class instead."
             )
         _refuse_script(module)
         return copy.deepcopy(module)
@@ -190,15 +190,15 @@ def build_module(module, parameters, **fixed_by_data):
 def _refuse_script(module):
     if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
         raise ValueError(
-            "module is a TorchScript module, which can neither be copied nor pickled with its "
+            "module is a TorchScript module, which cannot be copied or pickled with its "
             "weights: pass the module that was given to torch.jit.script."
         )
 
 
 def _optimizer_settings(optimizer, settings, module, device):
-    """Arguments for skorch's net that the optimizer's signature knows.
+    """The skorch net's ``optimizer__`` arguments that the optimizer accepts.
 
-    Where the user asks for another implementation, steps are not fused.
+    Steps are not fused if the user asks for another implementation.
     """
     weight_decay, asked_for = settings.weight_decay, settings.of_part("optimizer")
     accepted = inspect.signature(optimizer).parameters
@@ -213,13 +213,13 @@ def _optimizer_settings(optimizer, settings, module, device):
         arguments = {}
     if asked_for.get("differentiable"):
         raise ValueError(
-            "optimizer__differentiable=True is for steps that are themselves differentiated, "
-            "which torch can only do on copies of parameters, and no fit asks for: leave it "
-            "out."
+            "optimizer__differentiable=True is for steps that are themselves differentiated. "
+            "torch supports that only for copies of parameters, and no fit needs it: remove "
+            "the setting."
         )
     floating = all(parameter.is_floating_point() for parameter in module.parameters())
     can_fuse = "fused" in accepted and device.type in ("cpu", "cuda") and floating
     if can_fuse and not asked_for.get("foreach"):
-        # One operation a step instead of several for each parameter; equal results.
+        # One operation per step instead of several per parameter; the results are equal.
         arguments["optimizer__fused"] = True
     return arguments

@@ -1,4 +1,4 @@
-"""skorch callbacks: margins of every epoch, separation."""
+"""skorch callbacks that record margins per epoch and detect separation."""
 
 import math
 
@@ -16,14 +16,14 @@ __all__ = [
     "sample_margins",
 ]
 
-# Looked at first when separation is checked; more would cost, fewer would often not tell.
+# Samples evaluated first in a separation check: more cost time, fewer are often inconclusive.
 N_SUSPECTS = 32
-# Logits are kept up to this many numbers before their margins are taken (16 MB in float32).
+# Logits are kept up to this many numbers, then reduced to margins (16 MB in float32).
 REDUCE_AT = 2**22
 
 
 def refuse_not_finite(net, finite):
-    """Raise a ValueError if the last steps left a network that gives no numbers."""
+    """Raise a ValueError if the network gives NaN or infinite logits after the last steps."""
     if not finite:
         raise ValueError(
             f"After epoch {len(net.history)} the network gives logits that are not finite: "
@@ -33,16 +33,16 @@ def refuse_not_finite(net, finite):
 
 
 class MarginHistory(Callback):
-    """Records each epoch's training accuracy and mean margin, from the training passes.
+    """Record training accuracy and mean margin per epoch, from the training passes.
 
-    The logits are those the loss was computed from, so no pass is added: they are of the
-    network as it was at each step, in training mode. Written to skorch's history:
-    ``train_accuracy`` and ``train_margin``.
+    They come from the logits that the loss was computed from, in training mode at each step,
+    so no forward pass is added. They are written to skorch's history as ``train_accuracy``
+    and ``train_margin``.
 
     Attributes
     ----------
     margins_ : torch.Tensor of shape (n_samples,) or None
-        Margins of the last epoch, in the order of its batches; only while training.
+        Margins of the last epoch, in batch order. Available only during training.
     """
 
     def on_epoch_begin(self, net, **kwargs):
@@ -53,7 +53,7 @@ class MarginHistory(Callback):
 
     def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
         if training:
-            # References only: one operation an epoch instead of several a step.
+            # Keep references: one operation per epoch instead of several per step.
             self.logits_.append(y_pred.detach())
             self.targets_.append(batch[1])
             if len(self.logits_) * y_pred.numel() >= REDUCE_AT:
@@ -78,35 +78,36 @@ class MarginHistory(Callback):
 
 
 class Separation(Callback):
-    """Notices exactly when the network, in evaluation mode, classifies every sample right.
+    """Detect exactly when the network, in evaluation mode, classifies every sample correctly.
 
-    Or a share of them: then some errors are allowed. After an epoch the samples with the
-    smallest training-mode margins are looked at first, 32 more than the errors allowed: one
-    error too many there and the answer is no. Only else all samples follow in the order of
-    their margins, up to the first error too many. After separation nothing more is
-    looked at until training has ended, when the answer is brought up to date. Cost: a forward
-    pass of 32 samples an epoch, plus a few over the whole set near separation. It comes after
-    all other callbacks, which may change the network.
+    With ``share`` below 1, some errors are allowed. After each epoch, the samples with the
+    smallest training-mode margins are evaluated first: 32 more than the number of allowed
+    errors. If they contain too many errors, the samples are not separated. Otherwise all
+    samples are evaluated in the order of their margins, until there is one error too many.
+    After separation, nothing is evaluated until training ends and the answer is updated.
+    Cost: a forward pass of 32 samples per epoch, plus a few passes over all samples near
+    separation. This callback runs after all others, because they may change the network.
 
     Parameters
     ----------
     margin_history : MarginHistory
-        Called before this callback; it knows the margins of the epoch.
+        Called before this callback; provides the margins of the epoch.
     stop : bool, default=False
-        Whether training ends at separation.
+        Whether to stop training at separation.
     share : float, default=1.0
-        Share of the samples to be classified right.
+        Share of the samples that must be correctly classified.
 
     Attributes
     ----------
     separated_ : bool
-        Whether the network, as it is now, separates the samples it was trained on.
+        Whether the network currently separates the samples it was trained on.
     epoch_ : int or None
         The first epoch (from 1) after which it did.
     finite_ : bool
-        Whether the margins last looked at were finite.
+        Whether the margins last evaluated were finite.
     margins_ : ndarray of shape (n_samples,) or None
-        Margins in evaluation mode, where all samples had to be looked at; while training.
+        Margins in evaluation mode, if all samples were evaluated. Available only during
+        training.
     """
 
     def __init__(self, margin_history=None, stop=False, share=1.0):
@@ -140,15 +141,15 @@ class Separation(Callback):
                 raise StopTraining
 
     def adopt(self, stop, share):
-        """Continue training with another criterion."""
+        """Continue training with another separation criterion."""
         self.stop, self.share = stop, share
 
     def judge(self, margins):
-        """Take over the margins that all samples have in the end."""
+        """Update the answer from the final margins of all samples."""
         self.separated_ = bool(np.mean(margins > 0) >= self.share - 1e-9)
 
     def conclude(self, net, dataset, weights_changed):
-        """Bring the answer up to date when training has ended.
+        """Update the answer after training has ended.
 
         Parameters
         ----------
@@ -160,9 +161,9 @@ class Separation(Callback):
         Returns
         -------
         margins : ndarray of shape (n_samples,) or None
-            In evaluation mode, where all samples had to be evaluated.
+            In evaluation mode, if all samples had to be evaluated.
         """
-        # Known already if the last epoch was complete, evaluated, and kept.
+        # Already known if the last epoch was completed, evaluated, and its weights kept.
         if self.known_at_ != len(net.history) or weights_changed:
             self.separated_ = self._separates(net, dataset)
             ended = bool(net.history) and "train_loss" in net.history[-1]
@@ -175,7 +176,7 @@ class Separation(Callback):
     def _separates(self, net, dataset):
         n = len(dataset)
         self.margins_, self.finite_ = None, True
-        # Not floor((1 - share) * n): 1 - 0.9 is a little less than 0.1.
+        # Not floor((1 - share) * n), because 1 - 0.9 is slightly less than 0.1.
         allowed = n - math.ceil(self.share * n - 1e-9 * n)
         order = torch.arange(n)
         margins = self.margin_history.margins_
@@ -188,7 +189,7 @@ class Separation(Callback):
             if (~(margins_of_few > 0)).sum() > allowed:
                 self.finite_ = bool(margins_of_few.isfinite().all())
                 return False
-            # Smallest margins first: where there is an error, it comes early.
+            # Smallest margins first, so that errors are found early.
             order = dataset.order[margins.argsort().to(dataset.order.device)]
         found = np.empty(n)
         for rows, margins in sample_margins(net.network, dataset, order):
@@ -202,21 +203,21 @@ class Separation(Callback):
 
 
 def sample_margins(network, samples, rows):
-    """Margins in evaluation mode of some of the samples that a network is trained on.
+    """Compute evaluation-mode margins of some of the samples that a network is trained on.
 
     Parameters
     ----------
     network : Network
     samples : Samples
     rows : torch.Tensor of int64 of shape (n,)
-        Their row indices, in the order in which they are evaluated.
+        Row indices of these samples, in evaluation order.
 
     Yields
     ------
     rows : torch.Tensor of int64
-        A chunk of them.
+        A chunk of the row indices.
     margins : torch.Tensor
-        In logits.
+        Their margins, in logits.
     """
 
     def margins_of(x, chunk):
@@ -231,4 +232,4 @@ def sample_margins(network, samples, rows):
 
 
 class StopTraining(KeyboardInterrupt):
-    """Ends skorch's loop (it stops at KeyboardInterrupt) for a reason of ours."""
+    """Raised by this package's callbacks to end skorch's loop, as a KeyboardInterrupt does."""

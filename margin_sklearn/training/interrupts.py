@@ -1,4 +1,4 @@
-"""Ctrl-C, put off where it would leave something half done."""
+"""Defer Ctrl-C where it would leave work half done."""
 
 import functools
 import math
@@ -14,14 +14,14 @@ __all__ = ["finish_import_of_torch", "interrupts_put_off"]
 
 @contextmanager
 def interrupts_put_off(most=math.inf):
-    """Put off Ctrl-C to the end of the block.
+    """Defer Ctrl-C to the end of the block.
 
-    Signals reach the main thread only; in others this does nothing.
+    Signals reach the main thread only; in other threads this does nothing.
 
     Parameters
     ----------
     most : float, default=inf
-        How often Ctrl-C is put off; one more takes effect at once.
+        How many times Ctrl-C is deferred; the next one takes effect immediately.
     """
     before = None
     if threading.current_thread() is threading.main_thread():
@@ -50,11 +50,11 @@ def interrupts_put_off(most=math.inf):
 
 @functools.cache
 def finish_import_of_torch():
-    """Have torch import what its first optimizer and operation counter import.
+    """Make torch import the modules that its first optimizer and operation counter need.
 
-    These are some 800 modules, which an interrupt would leave half imported: every later fit
-    of the process would fail. Once, and not when this package is imported, which it would
-    slow down.
+    These are some 800 modules. An interrupt would leave them half imported, and every later
+    fit in the process would fail. This runs once, and not when this package is imported,
+    because it would slow down the import.
     """
     with interrupts_put_off(), torch.inference_mode(False), torch.enable_grad():
         parameter = torch.nn.Parameter(torch.zeros(1, device="cpu"))

@@ -23,13 +23,13 @@ __all__ = ["MarginNet"]
 
 
 class MarginNet(ClassifierMixin, NeuralNet):
-    """skorch's NeuralNet for batches of ``(x, (y, weight))`` and modules that give logits.
+    """skorch's NeuralNet for batches of ``(x, (y, weight))`` and modules that return logits.
 
-    It differs from its parent where the parent costs time on small networks or waits for a
-    GPU in every step: losses are read once an epoch, modules switch between training and
-    evaluation mode only when the mode changes, and the history has rows for single batches
-    only where ``records_batches`` says that somebody's callbacks may want them. Callbacks see
-    batches as pairs of inputs and class indices, and a net that predicts class indices.
+    It differs from its parent where the parent is slow on small networks or waits for a GPU
+    in every step. Losses are read once per epoch. Modules switch between training and
+    evaluation mode only when the mode changes. The history has a row per batch only with
+    ``records_batches``, because user callbacks may need it. Callbacks see batches as pairs of
+    inputs and class indices, and a net that predicts class indices.
 
     Parameters
     ----------
@@ -37,23 +37,23 @@ class MarginNet(ClassifierMixin, NeuralNet):
         As for :class:`skorch.NeuralNet`.
     n_classes : int, default=2
     input_dtype : torch.dtype, default=torch.float32
-        Of the module's input.
+        Dtype of the module's input.
     n_threads : int or None, default=None
-        CPU threads to compute with; None leaves torch's setting.
+        Number of CPU threads; None keeps torch's setting.
     records_batches : bool, default=False
-        Whether the history has a row for each batch.
+        Whether the history has a row per batch.
     **kwargs
         As for :class:`skorch.NeuralNet`.
     """
 
     lr: float
-    # Parts of the module that stay in evaluation mode while it trains.
+    # Submodules that stay in evaluation mode during training.
     _frozen: tuple = ()
-    # Whether a loss that is not finite is an error.
+    # Whether a loss that is not finite raises an error.
     _must_converge = True
-    # Makes one loss of weighted ones, while training with weights.
+    # Combines weighted losses into one, during training with weights.
     _combine: Any = None
-    # Whether fused=True was our own choice, so that a sparse gradient may undo it.
+    # Whether fused=True was chosen by this package, so that a sparse gradient may undo it.
     _may_unfuse = False
 
     def __init__(
@@ -72,14 +72,14 @@ class MarginNet(ClassifierMixin, NeuralNet):
         self.records_batches = records_batches
 
     def initialize(self):
-        """Initialise the parts; from now on the net has ``classes_``, the class indices."""
+        """Initialise the parts, and set ``classes_`` to the class indices."""
         super().initialize()
         self.classes_ = np.arange(self.n_classes)
         return self
 
     @property
     def network(self):
-        """The module as it is now, for rows that are samples of this training."""
+        """The module in its current state, as a Network for samples of this training run."""
         return Network(
             self.module_,
             _as_is,
@@ -104,18 +104,18 @@ class MarginNet(ClassifierMixin, NeuralNet):
                 part.training = False
 
     def predict(self, X):
-        """Index of the most likely class of each sample."""
+        """Class index of the most likely class of each sample."""
         return self.predict_proba(X).argmax(axis=1)
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
-        """Loss of a batch; with weights as :mod:`margin_sklearn.nn.weighted_loss` says."""
+        """Loss of a batch; weights are applied by :mod:`margin_sklearn.nn.weighted_loss`."""
         target, weight = y_true
         loss = self.criterion_(y_pred, target)
         return loss if weight is None else self._combine(loss, target, weight)
 
     @contextmanager
     def weighting(self):
-        """Have a loss for each sample for a while, to be weighted."""
+        """Compute one loss per sample within the block, and combine them with the weights."""
         criterion = self.criterion_
         self._combine = combination(criterion, self.n_classes, torch.device(self.device))
         reduction, criterion.reduction = criterion.reduction, "none"
@@ -127,24 +127,24 @@ class MarginNet(ClassifierMixin, NeuralNet):
     def initialize_optimizer(self, *args, **kwargs):
         super().initialize_optimizer(*args, **kwargs)
         closure = inspect.signature(self.optimizer_.step).parameters.get("closure")
-        # LBFGS cannot do without a closure; for the others it only costs time.
+        # LBFGS requires a closure; for other optimizers it only costs time.
         self._closure_needed = closure is not None and closure.default is closure.empty
         self._may_unfuse = bool(self.optimizer_.defaults.get("fused"))
         return self
 
     @contextmanager
     def guarded(self, freeze_batch_norm):
-        """Train for a while under a callback that undoes bad epochs.
+        """Within the block, a callback guards the training and undoes bad epochs.
 
-        A loss that is not finite is no error then; with ``freeze_batch_norm`` batch norms stay
-        in evaluation mode: they keep their statistics, and use them.
+        A loss that is not finite then raises no error. With ``freeze_batch_norm``, batch norm
+        layers stay in evaluation mode: they keep and use their statistics.
         """
         if freeze_batch_norm:
             self._frozen = tuple(
                 part for part in self.module_.modules() if is_batch_norm(part)
             )
         self._must_converge = False
-        # The next switch to training mode is to reach all parts, or all but the frozen ones.
+        # The next switch to training mode must reach all submodules, except the frozen ones.
         self._set_training(False)
         try:
             yield
@@ -157,17 +157,17 @@ class MarginNet(ClassifierMixin, NeuralNet):
         for group in self.optimizer_.param_groups:
             if self.lr != lr:
                 group["lr"] = lr
-                if "initial_lr" in group:  # where a schedule starts
+                if "initial_lr" in group:  # the start of a schedule
                     group["initial_lr"] = lr
         self.lr, self.batch_size = lr, batch_size
 
     def train(self, samples, epochs):
-        """Train for a number of epochs more, unless a callback or Ctrl-C ends it."""
+        """Train for this many more epochs, unless a callback or Ctrl-C stops training."""
         self.max_epochs = epochs
         return self.partial_fit(samples)
 
     def train_step(self, batch, **fit_params):
-        """One optimizer step on a batch; skorch's way where the optimizer needs a closure."""
+        """One optimization step on a batch; skorch's own if the optimizer needs a closure."""
         if self._closure_needed:
             return super().train_step(batch, **fit_params)
         self._zero_grad_optimizer()
@@ -185,7 +185,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
         return step
 
     def train_step_single(self, batch, **fit_params):
-        """Forward and backward pass; the batch lies on the device already."""
+        """Forward and backward pass; the batch is already on the device."""
         self._set_training(True)
         x, labels = batch
         y_pred = full_precision(self.module_(x, **fit_params))
@@ -194,7 +194,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
         return {"loss": loss, "y_pred": y_pred}
 
     def _unfuse_sparse(self):
-        """Give up fused steps, which no sparse gradient can take, after the first batch."""
+        """Turn off fused steps after the first batch if there are sparse gradients."""
         self._may_unfuse = False
         for group in self.optimizer_.param_groups:
             gradients = [p.grad for p in group["params"] if p.grad is not None]
@@ -208,7 +208,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
 
     @contextmanager
     def calling(self, callbacks):
-        """Call these (name, callback) for a while, instead of the net's own."""
+        """Within the block, call these (name, callback) pairs instead of the net's own."""
         own: list = getattr(self, "callbacks_")  # noqa: B009 (mypy)
         self.callbacks_, self._listeners = callbacks, {}
         try:
@@ -217,7 +217,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
             self.callbacks_, self._listeners = own, {}
 
     def notify(self, method_name, **cb_kwargs):
-        """Tell the callbacks; those that inherit an empty method are not called."""
+        """Notify the callbacks; those that inherit the empty method are skipped."""
         getattr(self, method_name)(self, **cb_kwargs)
         listeners = self._listeners_of(method_name)
         if method_name == "on_train_begin":
@@ -234,7 +234,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
 
     @contextmanager
     def interrupts_noted(self):
-        """Finish the work after the last epoch even if Ctrl-C is pressed, but once only."""
+        """Finish the work after the last epoch even if Ctrl-C is pressed once."""
         finished = False
         try:
             with interrupts_put_off(most=1):
@@ -256,12 +256,12 @@ class MarginNet(ClassifierMixin, NeuralNet):
         return self._listeners[method_name]
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """skorch's loop; remembers in ``interrupted_`` whether it was broken off."""
+        """skorch's loop; records in ``interrupted_`` whether it was interrupted."""
         self.interrupted_ = False
         try:
             return super().fit_loop(X, y, epochs=epochs, **fit_params)
         except KeyboardInterrupt:
-            # Callbacks end training so between epochs; a user mostly within one.
+            # Callbacks stop training between epochs; a user mostly interrupts within one.
             self.interrupted_ = bool(self.history) and "train_loss" not in self.history[-1]
             raise
         except (KeyError, ValueError, SkorchException) as error:
@@ -269,7 +269,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
             raise
 
     def _explain_monitor(self, error):
-        """Raise a better error if a callback watches a score that no epoch has."""
+        """Raise a clearer error if a callback monitors a score that is not in the history."""
         row = self.history[-1] if self.history else {}
         for name, callback in self.callbacks_:
             wanted = getattr(callback, "monitor", None)
@@ -278,7 +278,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
                     f"The callback {name!r} monitors {wanted!r}, which is not in the history: "
                     "no sample is held out, so there are no validation scores. Monitor "
                     "'train_loss' ('train_loss_best' in Checkpoint), give scoring callbacks "
-                    "on_train=True, or choose the best epoch by restore_best='margin_auc'."
+                    "on_train=True, or set restore_best='margin_auc' to keep the best epoch."
                 ) from error
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -294,7 +294,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
             sizes.append(len(batch[0]))
             if self.records_batches:
                 self.history.record_batch(prefix + "_batch_size", sizes[-1])
-                # As a tensor: to read its value now would be to wait for a GPU.
+                # As a tensor: reading its value now would wait for the GPU.
                 self.history.record_batch(prefix + "_loss", losses[-1])
             self.notify("on_batch_end", batch=shown, training=training, **step)
         values = torch.stack(losses).tolist()
@@ -327,6 +327,6 @@ def _as_is(values):
 
 
 def _shown(batch):
-    """A batch as callbacks know it: inputs and targets, without the weights."""
+    """A batch as passed to callbacks: inputs and targets, without the weights."""
     x, (target, _) = batch
     return x, target

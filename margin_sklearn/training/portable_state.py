@@ -1,8 +1,8 @@
-"""The state of a skorch net, such that any pickler can store it and any machine read it.
+"""The state of a skorch net in a form that any pickler can store and any machine can load.
 
-skorch pickles the parts that may lie on a GPU apart, as bytes in the pickle, and by the
-standard library's pickler: it cannot store a module's class that a script or a notebook
-defines, which joblib's (cloudpickle) can. Here they stay in the state, moved to the CPU.
+skorch pickles the parts that may be on a GPU separately, as bytes within the pickle, with the
+standard library's pickler. That pickler cannot store a module class defined in a script or a
+notebook; joblib's (cloudpickle) can. Here these parts stay in the state, moved to the CPU.
 """
 
 import copy
@@ -12,12 +12,12 @@ from skorch.utils import get_map_location
 
 __all__ = ["state_for_pickling", "state_for_training"]
 
-# The modules and what belongs to them; as one graph, for the optimizer holds parameters.
+# The modules and their optimizer: copied together, because the optimizer holds parameters.
 PARTS = ("module", "module_", "criterion", "criterion_", "optimizer", "optimizer_")
 
 
 def state_for_pickling(state):
-    """``vars`` of a net, with everything that lay on another device on the CPU."""
+    """``vars`` of a net, with everything on another device moved to the CPU."""
     if torch.device(state["device"]).type == "cpu":
         return dict(state)
     parts = copy.deepcopy({name: state[name] for name in PARTS if name in state})
@@ -30,13 +30,13 @@ def state_for_pickling(state):
 
 
 def state_for_training(state, check_device):
-    """What :func:`state_for_pickling` gave, on the device the net was on, if it is there.
+    """Move the state from :func:`state_for_pickling` to the net's device, if available.
 
     Parameters
     ----------
     state : dict
     check_device : callable
-        ``check_device(wanted, there) -> device``: warns if the two differ.
+        ``check_device(wanted, available) -> device``; warns if the two differ.
     """
     state = dict(state)
     state["device"] = check_device(state["device"], get_map_location(state["device"]))
@@ -68,7 +68,7 @@ def _moved(value, device):
 
 
 def _with_optimizer(callback, old, new):
-    """A callback whose schedule of learning rates, if it has one, steps the copy."""
+    """A callback whose learning-rate schedule, if it has one, acts on the copied optimizer."""
     schedule = getattr(callback, "lr_scheduler_", None)
     if schedule is None or getattr(schedule, "optimizer", None) is not old:
         return callback

@@ -1,4 +1,4 @@
-"""A progress bar over the epochs of a training."""
+"""A progress bar over the epochs of a training run."""
 
 from skorch.callbacks import Callback
 
@@ -6,7 +6,7 @@ __all__ = ["ProgressBar"]
 
 
 class ProgressBar(Callback):
-    """One tqdm bar over the epochs, with loss, accuracy and margin."""
+    """A tqdm bar over the epochs that shows loss, accuracy and margin."""
 
     def on_train_begin(self, net, **kwargs):
         from tqdm.auto import tqdm
@@ -27,7 +27,7 @@ class ProgressBar(Callback):
         self.close()
 
     def close(self):
-        """Close the bar; it may be called twice."""
+        """Close the bar; may be called more than once."""
         if getattr(self, "bar_", None) is not None:
             self.bar_.close()
             self.bar_ = None

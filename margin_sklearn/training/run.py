@@ -1,4 +1,4 @@
-"""TrainingRun: one training of a network, which can be continued, and what it predicts."""
+"""TrainingRun: train one network, continue its training, and predict with it."""
 
 import warnings
 from contextlib import contextmanager, nullcontext
@@ -21,39 +21,39 @@ from .trial_runs import refuse_batch_norm, try_criterion, try_module
 
 __all__ = ["TrainingRun"]
 
-# A training step of fewer floating-point operations than this runs in one thread, so that the
-# order of sums, and so every bit, does not depend on the threads there are (n_jobs changes
-# them). It is faster for small networks; near the limit several threads would be faster.
+# An optimization step of fewer floating-point operations than this runs in one thread, so that
+# the order of sums, and hence every bit, does not depend on the number of threads (n_jobs
+# changes it). One thread is faster for small networks; near the limit, several would be.
 ONE_THREAD_FLOPS = 2e9
 
 
 class TrainingRun:
-    """One training of a network: built from settings and data, continued at will.
+    """The training of one network: built from settings and data, continued on request.
 
     Parameters
     ----------
     settings : TrainingSettings
     X : ndarray or sparse matrix of shape (n_samples, ...)
-        The first samples it will be trained on: a few of them are for a trial run.
+        The first samples to train on; a few of them are used for a trial run.
     n_classes : int
     device : torch.device
     seed : int
-        Of torch's generators.
+        Seed of torch's generators.
     names : sequence of str, default=None
-        Of the columns of X, for messages.
+        Column names of X, for error messages.
 
     Attributes
     ----------
     net : MarginNet
     settings : TrainingSettings
-        Those that it was last trained with.
+        The settings of the last training.
     margin_history : MarginHistory
     best_epoch : BestEpoch or None
     separation : Separation
     progress : ProgressBar or None
-        The callbacks that belong to this package.
+        The callbacks of this package.
     generators : list of torch.Tensor
-        State of torch's generators where training ended: the next part continues there.
+        State of torch's generators at the end of training; the next training starts from it.
     """
 
     def __init__(self, settings, X, *, n_classes, device, seed, names=None):
@@ -68,13 +68,13 @@ class TrainingRun:
             ).to(device)
             dtype, flops = try_module(module, X, largest_value(X), n_classes, device, names)
             batch_size = settings.batch_size if settings.batch_size > 0 else X.shape[0]
-            # A step is a forward pass and a backward pass of twice its operations.
+            # A step is a forward pass plus a backward pass of twice as many operations.
             one_thread = 3 * flops * batch_size < ONE_THREAD_FLOPS
             self.margin_history = MarginHistory()
             self.best_epoch = None if settings.restore_best is None else BestEpoch()
             self.separation = Separation(self.margin_history, settings.stop, settings.share)
             self.progress = ProgressBar() if settings.verbose == 1 else None
-            # Copies: a fit must not change what the constructor was given.
+            # Copies, because fit must not change constructor arguments.
             users = [copied_callback(entry) for entry in settings.callbacks or []]
             self.net = build_net(
                 settings,
@@ -90,7 +90,7 @@ class TrainingRun:
             self.generators = generator_state(device)
 
     def _in_order(self, users):
-        """All callbacks in the order of their calls."""
+        """All callbacks in calling order."""
         log = self.settings.verbose >= 2
         ours = {
             "epoch_timer": EpochTimer() if log else None,
@@ -110,11 +110,11 @@ class TrainingRun:
         return [*named(ours), *users, *named(after), *named({"separation": self.separation})]
 
     def _entry(self, callback):
-        """A callback with its name in the net."""
+        """The net's (name, callback) entry of a callback."""
         return next(entry for entry in self.net.callbacks_ if entry[1] is callback)
 
     def _others(self):
-        """The (name, callback) that are called between margin history and separation."""
+        """The (name, callback) entries called between margin history and separation."""
         ends = (self.margin_history, self.separation)
         return [
             entry
@@ -129,7 +129,7 @@ class TrainingRun:
 
     @property
     def interrupted(self):
-        """Whether Ctrl-C ended the last part of the training."""
+        """Whether Ctrl-C ended the last training."""
         return self.net.interrupted_
 
     @property
@@ -139,13 +139,13 @@ class TrainingRun:
 
     @property
     def lr(self):
-        """The learning rate now, as schedules have left it."""
+        """The current learning rate, as set by schedules."""
         return self.net.optimizer_.param_groups[0]["lr"]
 
     # --- training -------------------------------------------------------------------
 
     def samples(self, X, class_index, weight, names=None):
-        """Samples to train on, in the dtype and on the device of the network.
+        """Make the samples to train on, in the dtype and on the device of the network.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class TrainingRun:
         class_index : ndarray of int of shape (n_samples,)
         weight : ndarray of shape (n_samples,) or None
         names : sequence of str, default=None
-            Of the columns, for messages.
+            Column names, for error messages.
 
         Returns
         -------
@@ -177,12 +177,12 @@ class TrainingRun:
         samples : Samples
         epochs : int
         watch : skorch.callbacks.Callback, default=None
-            Called for this part of the training only, before separation is checked.
+            Called in this training only, before separation is checked.
 
         Returns
         -------
         margins : ndarray of shape (n_samples,) or None
-            Of the network as it ends, if the check for separation had to evaluate every
+            Margins of the final network, if the separation check had to evaluate every
             sample.
         """
         watching = [] if watch is None else [("watch", watch)]
@@ -190,15 +190,15 @@ class TrainingRun:
             self._entry(self.margin_history),
             *self._others(),
             *watching,
-            # Last: the others may change the network, and it may end training.
+            # Last, because the others may change the network and this one may stop training.
             self._entry(self.separation),
         ]
         return self._train(callbacks, samples, epochs, self.separation)
 
     def fit_guarded(self, samples, epochs, guard, *, freeze_batch_norm):
-        """Continue training under a callback that chooses samples and undoes bad epochs.
+        """Continue training with a callback that selects samples and undoes bad epochs.
 
-        Other callbacks are called as well, but not those that set learning rates or check for
+        Other callbacks are called too, except those that set learning rates or check
         separation.
 
         Parameters
@@ -206,14 +206,14 @@ class TrainingRun:
         samples : Samples
         epochs : int
         guard : skorch.callbacks.Callback
-            With a method ``conclude(net, samples, weights_changed)`` that returns the margins
-            of all samples.
+            Must have a method ``conclude(net, samples, weights_changed)`` that returns the
+            margins of all samples.
         freeze_batch_norm : bool
 
         Returns
         -------
         margins : ndarray of shape (n_samples,)
-            Of the network as it ends.
+            Margins of the final network.
         """
         callbacks = [
             self._entry(self.margin_history),
@@ -240,7 +240,7 @@ class TrainingRun:
                 with net.calling(callbacks):
                     with nullcontext() if samples.weight is None else net.weighting():
                         net.train(samples, epochs)
-                    # The last word, when callbacks may have given the network other weights.
+                    # After all callbacks, because they may have changed the weights.
                     with net.interrupts_noted():
                         if self.best_epoch is not None:
                             self.best_epoch.conclude(net)
@@ -252,7 +252,7 @@ class TrainingRun:
         if self.interrupted:
             warnings.warn(
                 f"Training was interrupted after {self.n_epochs} epochs; the network is "
-                "fitted as far as it came.",
+                "usable as trained so far. Call fit again to train for all epochs.",
                 stacklevel=6,
             )
         return margins
@@ -261,7 +261,7 @@ class TrainingRun:
         return torch_threads(self.net.n_threads if self.device.type == "cpu" else None)
 
     def update(self, settings):
-        """Take over settings for the next part of the training.
+        """Apply settings to the next training.
 
         Parameters
         ----------
@@ -270,7 +270,7 @@ class TrainingRun:
         Raises
         ------
         ValueError
-            If one has changed that cannot change once the network is built.
+            If a setting has changed that must not change once the network is built.
         """
         changed = settings.changed_from(self.settings)
         if changed:
@@ -288,7 +288,7 @@ class TrainingRun:
 
     @contextmanager
     def kept_on_error(self):
-        """Leave the training as it was before the block if an exception comes out of it."""
+        """Restore the training to its state before the block if the block raises."""
         state = NetState.copy(self.net, history=True)
         parts = [self, self.net, *(callback for _, callback in self.net.callbacks_)]
         attributes = [(part, dict(vars(part))) for part in parts]
@@ -310,7 +310,7 @@ class TrainingRun:
         ----------
         X : ndarray or sparse matrix of shape (n_samples, ...)
         names : sequence of str, default=None
-            Of the columns, for messages.
+            Column names, for error messages.
 
         Returns
         -------
@@ -339,14 +339,14 @@ class TrainingRun:
         if not finite.all():
             raise ValueError(
                 f"The network gives logits that are not finite for {np.sum(~finite)} of "
-                f"{len(logits)} samples, the first of them sample {finite.argmin()}: X holds "
+                f"{len(logits)} samples, the first at row index {finite.argmin()}: X holds "
                 "values too large for it, or its weights were changed. Scale X as for fitting."
             )
         return logits
 
 
 def _free_name(name, taken):
-    """A name for a callback of ours that is not one of the user's."""
+    """A name for a callback of this package that no user callback has."""
     while name in taken:
         name += "_"
     return name

@@ -10,11 +10,11 @@ __all__ = ["continued_schedule"]
 
 @contextmanager
 def continued_schedule(callback, optimizer):
-    """Let a callback begin a training; a schedule that it has begun earlier goes on.
+    """Continue a callback's earlier schedule after its ``on_train_begin``, run in the block.
 
-    skorch's LRScheduler makes a new scheduler at each beginning, told that so many epochs are
-    past. torch's schedulers then step once more for the last of them: a decay at the end of an
-    epoch is made a second time, and schedules by batches begin at a wrong place.
+    skorch's LRScheduler creates a new scheduler whenever training begins and passes it the
+    number of past epochs. torch's schedulers then step once more for the last one: a decay at
+    the end of an epoch is applied twice, and per-batch schedules start at the wrong step.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def continued_schedule(callback, optimizer):
         state["_last_lr"] = [group["lr"] for group in groups]
     now.load_state_dict(state)
     for group, before in zip(optimizer.param_groups, groups, strict=True):
-        # The learning rate, and for cyclic policies the momentum.
+        # Restores the learning rate and, for cyclic policies, the momentum.
         group.update(before)
     if hasattr(now, "base_lrs"):
-        # warm_start may have changed lr since.
+        # warm_start may have changed lr.
         now.base_lrs = [group["initial_lr"] for group in groups]

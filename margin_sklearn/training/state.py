@@ -1,4 +1,4 @@
-"""The state of a net in training: copied, put back, and as plain tensors."""
+"""The training state of a net: copied, restored, and converted to plain tensors."""
 
 import itertools
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ __all__ = ["NetState"]
 
 @dataclass(frozen=True)
 class NetState:
-    """A copy of what training changes in a net; parts that are None are left alone.
+    """A copy of what training changes in a net; parts that are None are not restored.
 
     Parameters
     ----------
     weights : dict of str to torch.Tensor
-        Parameters and buffers of module and criterion.
+        Parameters and buffers of the module and the criterion.
     optimizer : dict or None
         The optimizer's ``state_dict``.
     history : list of dict or None
         The rows of skorch's history.
     generators : list of torch.Tensor or None
-        States of torch's random generators, as
-        :func:`~margin_sklearn.runtime.generator_state` gives them.
+        States of torch's random generators, from
+        :func:`~margin_sklearn.runtime.generator_state`.
 
     Examples
     --------
@@ -48,22 +48,22 @@ class NetState:
 
     @classmethod
     def copy(cls, net, *, optimizer=True, history=False, generators=None):
-        """The state of a net as it is now.
+        """Copy the current state of a net.
 
         Parameters
         ----------
         net : MarginNet
         optimizer : bool, default=True
-            Whether the optimizer's state is part of it.
+            Whether to include the optimizer's state.
         history : bool, default=False
-            Whether the history is part of it.
+            Whether to include the history.
         generators : list of torch.Tensor, default=None
 
         Returns
         -------
         state : NetState
-            It shares no memory with the net, but for the rows of a history, which are not
-            changed once their epoch is complete.
+            It shares no memory with the net, except the history rows, which do not change
+            once their epoch is complete.
         """
         return cls(
             {name: tensor.detach().clone() for name, tensor in _tensors(net).items()},
@@ -73,24 +73,24 @@ class NetState:
         )
 
     def restore(self, net):
-        """Put the state back into a net; generators are for the caller to put back.
+        """Restore the state of a net; the caller must restore the generators.
 
         Parameters
         ----------
         net : MarginNet
-            With the same module and optimizer.
+            A net with the same module and optimizer.
         """
         with torch.no_grad():
             for name, tensor in _tensors(net).items():
                 tensor.copy_(self.weights[name])
         if self.optimizer is not None:
-            # A copy: the optimizer would work on what it is given.
+            # A copy, because the optimizer modifies what it is given.
             net.optimizer_.load_state_dict(_copied(self.optimizer))
         if self.history is not None:
             net.history[:] = self.history
 
     def holds(self, net):
-        """Whether a net has these weights.
+        """Whether a net currently has these weights.
 
         Parameters
         ----------
@@ -99,13 +99,13 @@ class NetState:
         Returns
         -------
         same : bool
-            NaN is not equal to itself.
+            False if any weight is NaN.
         """
         now = _tensors(net)
         return all(torch.equal(now[name], kept) for name, kept in self.weights.items())
 
     def to_tensors(self):
-        """The state as tensors, and what else there is in a form that JSON can store.
+        """Split the state into tensors and the rest, in a form that JSON can store.
 
         Returns
         -------
@@ -121,7 +121,7 @@ class NetState:
 
     @classmethod
     def from_tensors(cls, tensors, others):
-        """The state that :meth:`to_tensors` took apart.
+        """Rebuild the state from the output of :meth:`to_tensors`.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ def _tensors(net):
 
 
 def _copied(value: Any) -> Any:
-    """A copy of nested containers of tensors; copy.deepcopy takes ten times as long."""
+    """Copy nested containers of tensors; copy.deepcopy takes ten times as long."""
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, dict):
@@ -157,7 +157,7 @@ def _copied(value: Any) -> Any:
 
 
 def _without_tensors(value, name, tensors):
-    """Nested containers with tensors replaced by their names, for JSON."""
+    """Replace the tensors in nested containers by their names, for JSON."""
     if isinstance(value, torch.Tensor):
         tensors[name] = value
         return {"tensor": name}
@@ -166,7 +166,7 @@ def _without_tensors(value, name, tensors):
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):
-        # A list of pairs: keys may be numbers.
+        # A list of pairs, because keys may be numbers.
         return {
             "dict": [
                 [key, _without_tensors(item, f"{name}.{key}", tensors)]
@@ -182,7 +182,7 @@ def _without_tensors(value, name, tensors):
             ]
         }
     raise TypeError(
-        f"{name} of the training's state is a {type(value).__name__}, which cannot be stored "
+        f"{name} in the training state is a {type(value).__name__}, which cannot be stored "
         "without pickle: numbers, strings, tensors, dicts, lists and tuples can."
     )
 

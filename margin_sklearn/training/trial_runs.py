@@ -1,4 +1,4 @@
-"""Trial runs before a training: does the module give logits, does the loss give a number?"""
+"""Trial runs before training: check that the module returns logits and the loss a number."""
 
 import warnings
 
@@ -19,34 +19,34 @@ __all__ = ["refuse_batch_norm", "try_criterion", "try_module"]
 
 
 def try_module(module, X, largest, n_classes, device, names=None):
-    """Find out what ``module`` takes, and that it gives logits; count its operations.
+    """Find the input dtype of ``module``, check that it returns logits, count its operations.
 
-    It gets floating numbers. If it cannot take them, or they cannot hold the whole numbers
-    that are in ``X``, it gets integers, if it takes those.
+    The dtype is floating point. It is int64 if the module accepts integers and either does
+    not accept floats, or ``X`` holds whole numbers that floats cannot represent.
 
     Parameters
     ----------
     module : torch.nn.Module
     X : ndarray or sparse matrix of shape (n_samples, ...)
     largest : float
-        The largest absolute value in it.
+        The largest absolute value in ``X``.
     n_classes : int
     device : torch.device
     names : sequence of str, default=None
-        Of the columns.
+        Column names, for error messages.
 
     Returns
     -------
     dtype : torch.dtype
-        Of the inputs.
+        Dtype of the inputs.
     flops : float
-        Floating-point operations of a forward pass, per sample.
+        Floating-point operations of a forward pass per sample.
 
     Raises
     ------
     ValueError
-        If the output is not one logit a class, or is a probability, or if values are too
-        large.
+        If the output is not one logit per class, if it is a probability, or if values in
+        ``X`` are too large.
     """
     dtype = float_dtype(module)
     codes = _whole_numbers(X[:2], device)
@@ -79,13 +79,13 @@ def try_module(module, X, largest, n_classes, device, names=None):
     ):
         raise ValueError(
             f"{type(module).__name__} returns probabilities (they sum to 1), but the loss "
-            "expects logits: leave out its last softmax."
+            "expects logits: remove its final softmax."
         )
     return dtype, counter.get_total_flops() / len(x)
 
 
 def _whole_numbers(X, device):
-    """A few rows as int64, or None if they hold fractions."""
+    """The rows as int64, or None if they hold fractions."""
     try:
         return to_tensor(X, device, torch.int64, copy=True)
     except ValueError:
@@ -93,17 +93,17 @@ def _whole_numbers(X, device):
 
 
 def try_criterion(criterion, n_classes, device):
-    """Raise a ValueError unless ``criterion(logits, class indices)`` is a number."""
+    """Raise a ValueError unless ``criterion(logits, class indices)`` returns a number."""
     if isinstance(criterion, torch.nn.NLLLoss):
         raise ValueError(
-            "criterion=NLLLoss expects log-probabilities, but modules give logits here: "
+            "criterion=NLLLoss expects log-probabilities, but modules return logits here: "
             "use criterion='cross_entropy'."
         )
-    # More rows than columns, so that one cannot pass for the other.
+    # More rows than columns, so that a transposed shape is detected.
     logits = torch.zeros(n_classes + 1, n_classes, device=device)
     try:
         with warnings.catch_warnings():
-            # torch warns of shapes that it then fails on; the error says it all.
+            # torch warns about shapes before it fails on them; the error is enough.
             warnings.simplefilter("ignore")
             loss = criterion(
                 logits, torch.zeros(len(logits), dtype=torch.int64, device=device)
@@ -115,15 +115,15 @@ def try_criterion(criterion, n_classes, device):
         ) from error
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
         raise ValueError(
-            f"{type(criterion).__name__} must give one number for a batch: leave its "
-            "reduction as it is."
+            f"{type(criterion).__name__} must return one number for a batch: use its default "
+            "reduction."
         )
 
 
 def refuse_batch_norm(module):
-    """Raise a ValueError if a module that is to train on single samples has batch norm."""
+    """Raise a ValueError if the module has batch norm, which single samples cannot train."""
     if any(is_batch_norm(part) for part in module.modules()):
         raise ValueError(
             "Batch norm cannot train on one sample at a time (n_samples = 1 or batch_size=1): "
-            "give more samples, raise batch_size, or set module__batch_norm=False."
+            "pass more samples, raise batch_size, or set module__batch_norm=False."
         )
