@@ -181,7 +181,7 @@ def separate(selector, X, y, sample_weight):
     if margins is None:
         margins = _margins(classifier, take_rows(inputs, rows), np.asarray(y)[rows])
     if not run.separation.separated_ and not run.interrupted:
-        _not_separated(selector, np.mean(margins > 0), f"{run.n_epochs} epochs")
+        _not_separated(selector, np.mean(margins > 0), f"{run.n_epochs} epochs", stacklevel=5)
     candidates = watch.aum_ >= 0 if selector.noise_guard else np.ones(len(rows), dtype=bool)
     if not candidates.any():
         raise ValueError(
@@ -202,13 +202,13 @@ def score_fitted(selector, X, y, sample_weight, choose, rng):
     margins = _margins(selector.estimator, take_rows(X, rows), y[rows])
     share = np.mean(margins > 0)
     if share < selector.separation:
-        _not_separated(selector, share, "its fit")
+        _not_separated(selector, share, "its fit", stacklevel=4)
     epoch = getattr(innermost(selector.estimator), "separation_epoch_", None)
     everything = np.ones(len(rows), dtype=bool)
     return Trained(selector.estimator, margins, rows, everything, _table([]), epoch)
 
 
-def _not_separated(selector, accuracy, after):
+def _not_separated(selector, accuracy, after, stacklevel):
     message = (
         f"The network does not separate its training data after {after}: it classifies "
         f"{accuracy:.4%} of them right, but separation={selector.separation} is required. "
@@ -218,7 +218,7 @@ def _not_separated(selector, accuracy, after):
     )
     if selector.on_unseparated == "raise":
         raise RuntimeError(message)
-    warnings.warn(message, NotSeparatedWarning, stacklevel=5)
+    warnings.warn(message, NotSeparatedWarning, stacklevel=stacklevel)
 
 
 def _table(history):

@@ -253,7 +253,7 @@ class TrainingRun:
             warnings.warn(
                 f"Training was interrupted after {self.n_epochs} epochs; the network is "
                 "usable as trained so far. Call fit again to train for all epochs.",
-                stacklevel=6,
+                stacklevel=4,
             )
         return margins
 

@@ -2,7 +2,6 @@ import pickle
 import random
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -16,12 +15,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from skorch.exceptions import DeviceWarning
+from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 from margin_sklearn import (
-    MLP,
     ConvNet,
     LocalityWarning,
     MarginClassifier,
@@ -37,23 +34,6 @@ SMALL = {
     "random_state": 0,
     "device": "cpu",
 }
-
-
-class FixedSizes(nn.Module):
-    """A user's module that knows nothing of this package."""
-
-    def __init__(self, width=12):
-        super().__init__()
-        self.first = nn.Linear(64, width)
-        self.second = nn.Linear(width, 10)
-
-    def forward(self, x):
-        return self.second(torch.relu(self.first(x)))
-
-
-class Probabilities(FixedSizes):
-    def forward(self, x):
-        return super().forward(x).softmax(dim=1)
 
 
 class InterruptAt(Callback):
@@ -98,113 +78,6 @@ def test_misspelt_parameters_raise():
         MarginClassifier(module__widths=3).fit([[0.0], [1.0]], [0, 1])
 
 
-def test_parts_get_their_parameters(digits):
-    estimator = MarginClassifier(
-        **SMALL,
-        optimizer="sgd",
-        optimizer__momentum=0.7,
-        criterion__label_smoothing=0.1,
-        callbacks=[("schedule", LRScheduler)],
-        callbacks__schedule__policy=torch.optim.lr_scheduler.ExponentialLR,
-        callbacks__schedule__gamma=0.5,
-        lr=0.1,
-        weight_decay=0.02,
-    ).fit(*digits)
-    (group,) = estimator.net_.optimizer_.param_groups
-    assert group["momentum"] == 0.7
-    assert group["weight_decay"] == 0.02
-    assert group["lr"] == pytest.approx(0.1 * 0.5**5)
-    assert estimator.net_.criterion_.label_smoothing == 0.1
-    assert estimator.net_.module_[0].out_features == 16
-
-
-@pytest.mark.parametrize(
-    ("settings", "match"),
-    [
-        ({"lr": 0.0}, "lr"),
-        ({"lr": np.inf}, "lr"),
-        ({"weight_decay": -1.0}, "weight_decay"),
-        ({"max_epochs": 0}, "max_epochs"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"criterion": "hinge"}, "hinge"),
-        ({"optimizer": "rprop"}, "rprop"),
-        ({"module": 3}, "module"),
-        ({"device": "tpu"}, "device"),
-        ({"callbacks": [3]}, "callbacks"),
-        ({"callbacks": "disable"}, "callbacks"),
-        ({"criterion": nn.BCEWithLogitsLoss}, "BCEWithLogitsLoss cannot take logits"),
-        ({"criterion": nn.MSELoss}, "MSELoss cannot take logits"),
-        ({"criterion__reduction": "none"}, "one number for a batch"),
-        ({"optimizer": torch.optim.LBFGS}, "LBFGS has no weight_decay"),
-        ({"criterion": nn.NLLLoss}, "cross_entropy"),
-        ({"module": FixedSizes(), "module__width": 3}, "pass the class"),
-    ],
-)
-def test_unusable_settings_raise(digits, settings, match):
-    with pytest.raises(ValueError, match=match):
-        MarginClassifier(**settings).fit(*digits)
-
-
-def test_a_setting_of_the_wrong_type_raises(digits):
-    with pytest.raises(TypeError, match="max_epochs"):
-        MarginClassifier(max_epochs=2.5).fit(*digits)
-
-
-# --- modules ------------------------------------------------------------------------------
-
-
-def sized_by_factory(input_shape, n_classes):
-    return nn.Sequential(nn.Linear(input_shape[0], n_classes))
-
-
-@pytest.mark.parametrize("module", [FixedSizes, sized_by_factory, MLP])
-def test_modules_of_every_kind(digits, module):
-    X, y = digits
-    estimator = MarginClassifier(module, max_epochs=10, lr=1e-2, random_state=0).fit(X, y)
-    assert estimator.score(X, y) > 0.95
-
-
-def test_an_instance_is_copied_and_fine_tuned(digits):
-    module = FixedSizes()
-    before = module.first.weight.clone()
-    a = MarginClassifier(module, max_epochs=1, random_state=0).fit(*digits)
-    assert torch.equal(module.first.weight, before)
-    moved = (a.net_.module_.first.weight - before).abs().max()
-    assert 0 < moved < 0.1
-
-
-@pytest.mark.parametrize(
-    ("module", "match"),
-    [
-        (Probabilities, "returns probabilities"),
-        (sized_by_factory, None),
-        (lambda: nn.Linear(64, 3), "each of the 10 classes.*returned \\(2, 3\\)"),
-        (lambda: nn.Linear(63, 10), "cannot take samples of shape \\(64,\\)"),
-    ],
-)
-def test_modules_that_do_not_fit_the_data_raise(digits, module, match):
-    estimator = MarginClassifier(module, max_epochs=1)
-    if match is None:
-        estimator.fit(*digits)
-    else:
-        with pytest.raises(ValueError, match=match):
-            estimator.fit(*digits)
-
-
-def test_a_factory_must_make_a_module(digits):
-    with pytest.raises(TypeError, match="made a int"):
-        MarginClassifier(lambda: 3).fit(*digits)
-
-
-def test_lazy_modules_are_sized_by_the_data(digits):
-    estimator = MarginClassifier(nn.LazyLinear, module__out_features=10, max_epochs=2)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Lazy modules are a new feature")
-        estimator.fit(*digits)
-    assert estimator.net_.module_.in_features == 64
-    assert estimator.net_.optimizer_.param_groups[0]["params"][0].shape == (10, 64)
-
-
 # --- learning -----------------------------------------------------------------------------
 
 
@@ -219,35 +92,6 @@ def test_it_learns_and_says_so(digits):
     row = estimator.history_[-1]
     assert row["train_accuracy"] > 0.95
     assert row["train_margin"] > estimator.history_[0]["train_margin"]
-
-
-@pytest.mark.parametrize("criterion", ["cross_entropy", "exponential", "logistic"])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", torch.optim.RMSprop])
-def test_losses_and_optimizers(iris, criterion, optimizer):
-    estimator = MarginClassifier(
-        criterion=criterion, optimizer=optimizer, lr=1e-2, max_epochs=40, random_state=0
-    ).fit(*iris)
-    assert estimator.score(*iris) > 0.9
-
-
-def test_full_batch_lbfgs_finds_the_optimum_of_scikit_learn(binary):
-    from sklearn.linear_model import LogisticRegression
-
-    X, y = binary
-    ours = MarginClassifier(
-        module__hidden_layer_sizes=(),
-        optimizer=torch.optim.LBFGS,
-        optimizer__line_search_fn="strong_wolfe",
-        weight_decay=0,
-        lr=1.0,
-        max_epochs=60,
-        batch_size=-1,
-        random_state=0,
-    ).fit(X, y)
-    theirs = LogisticRegression(C=1e6, tol=1e-8).fit(X, y)
-    np.testing.assert_allclose(
-        ours.decision_function(X), theirs.decision_function(X), rtol=0.02, atol=0.02
-    )
 
 
 def test_predictions_agree_with_one_another(fitted, digits):
@@ -406,18 +250,6 @@ def test_sparse_data_are_never_dense_as_a_whole(rng, monkeypatch):
         margin_auc_score(estimator, X, y)
     # Of those that the steps are calibrated on.
     assert max(rows) <= N_CALIBRATION < 1500
-
-
-def test_single_samples_train_networks_without_batch_norm_only(iris):
-    X, y = iris[0][::10], iris[1][::10]
-    for settings in ({"batch_size": 1}, {}):
-        estimator = MarginClassifier(**SMALL, **settings)
-        rows = slice(None) if settings else slice(0, 1)
-        with pytest.raises(ValueError, match="module__batch_norm=False"):
-            estimator.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
-        estimator = MarginClassifier(**SMALL, **settings, module__batch_norm=False)
-        estimator.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
-        assert estimator.predict(X).shape == y.shape
 
 
 def test_unfitted_and_ill_fitting_input_to_predict(iris):
@@ -750,20 +582,6 @@ def test_it_survives_pickling_and_cloning(fitted, digits):
     assert not hasattr(clone(fitted), "net_")
 
 
-def test_a_pickle_from_a_gpu_loads_on_a_cpu(digits, monkeypatch):
-    X, y = digits
-    estimator = MarginClassifier(**SMALL).fit(X, y)
-    expected = estimator.predict_proba(X)
-    # What a net fitted on a card looks like from here.
-    estimator.net_.device = "cuda"
-    pickled = pickle.dumps(estimator)
-    with pytest.warns(DeviceWarning):
-        again = pickle.loads(pickled)
-    assert str(again.net_.device) == "cpu"
-    np.testing.assert_array_equal(again.predict_proba(X), expected)
-    again.set_params(warm_start=True, device="auto").fit(X, y)
-
-
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_an_interruption_leaves_a_fitted_estimator(digits, epoch):
     X, y = digits
@@ -798,21 +616,6 @@ def test_callbacks_may_look_at_gradients_and_batches(digits):
     estimator = MarginClassifier(**SMALL, callbacks=callbacks).fit(*digits)
     assert Watch.rows == 5 * len(digits[1])
     assert estimator.history_[-1, "batches", 0, "train_batch_size"] == estimator.batch_size
-
-
-def test_verbose_says_nothing_a_bar_or_a_table(iris, capsys):
-    MarginClassifier(**SMALL).fit(*iris)
-    assert capsys.readouterr() == ("", "")
-    MarginClassifier(**SMALL, verbose=1).fit(*iris)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "5/5" in err
-    for word in ("loss", "accuracy", "margin"):
-        assert word in err
-    MarginClassifier(**SMALL, verbose=2).fit(*iris)
-    out, err = capsys.readouterr()
-    assert "train_loss" in out
-    assert len(out.strip().splitlines()) == 2 + 5
 
 
 def test_grid_search_over_parts_in_a_pipeline(digits):

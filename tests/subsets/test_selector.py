@@ -15,7 +15,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils import get_tags
-from skorch.callbacks import Callback, LRScheduler
 
 from margin_sklearn import (
     ConvNet,
@@ -26,45 +25,8 @@ from margin_sklearn import (
     margin_auc_score,
     margins,
 )
-from margin_sklearn.classifier.estimator import begin_fit
-from margin_sklearn.subsets.pruning import TrainingWatch
 from margin_sklearn.subsets.strategies import select
-
-
-def network(**settings):
-    return MarginClassifier(
-        **{
-            "module__hidden_layer_sizes": (64,),
-            "module__dropout": 0.0,
-            "lr": 1e-2,
-            "random_state": 0,
-            "device": "cpu",
-            **settings,
-        }
-    )
-
-
-def selector(estimator=None, **settings):
-    estimator = network() if estimator is None else estimator
-    return MarginSubsetSelector(
-        estimator,
-        **{"n_samples_to_select": 0.05, "continue_epochs": 4, "random_state": 0, **settings},
-    )
-
-
-class Recorder(Callback):
-    """Notes the samples, their number and the learning rate of each epoch."""
-
-    def on_train_begin(self, net, **kwargs):
-        self.active = []
-
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
-        active = dataset_train.active
-        self.active.append(None if active is None else active.numpy().copy())
-
-
-def recorded(fitted):
-    return dict(fitted.estimator_.net_.callbacks_)["recorder"].active
+from tests.subsets.networks import network, selector
 
 
 @pytest.fixture(scope="module")
@@ -159,199 +121,10 @@ def running(estimator):
     ]
 
 
-def test_batch_norm_is_frozen_while_going_on(digits):
-    X, y = digits
-    at_separation = running(selector(continue_epochs=0).fit(X, y).estimator_)
-    frozen = running(selector().fit(X, y).estimator_)
-    moving = running(selector(freeze_batch_norm=False).fit(X, y).estimator_)
-    assert all(torch.equal(a, b) for a, b in zip(at_separation, frozen, strict=True))
-    assert not any(torch.equal(a, b) for a, b in zip(at_separation, moving, strict=True))
-
-
-def test_training_is_as_before_afterwards(digits):
-    """The next training of the estimator updates batch norm, at its own learning rate."""
-    X, y = digits
-    estimator = selector().fit(X, y).estimator_
-    assert [group["lr"] for group in estimator.net_.optimizer_.param_groups] == [1e-2]
-    before = running(estimator)
-    estimator.partial_fit(X, y)
-    assert not any(torch.equal(a, b) for a, b in zip(before, running(estimator), strict=True))
-
-
-def test_the_samples_are_chosen_again(digits):
-    fitted = selector(network(callbacks=[("recorder", Recorder())])).fit(*digits)
-    active = recorded(fitted)
-    assert [len(part) for part in active] == [30] * 4
-    assert any(not np.array_equal(active[0], part) for part in active[1:])
-
-
-@pytest.mark.parametrize("every", [1, 2, 3])
-def test_reselect_every(digits, every):
-    calls = []
-
-    def strategy(margins, y, n, rng):
-        calls.append(n)
-        return np.argsort(margins)[:n]
-
-    selector(
-        strategy=strategy,
-        stratify=False,
-        n_samples_to_select=0.2,
-        reselect_every=every,
-        continue_epochs=6,
-    ).fit(*digits)
-    # At separation, after every so many epochs but the last, and at the end.
-    assert len(calls) == 1 + 5 // every + 1
-
-
-@pytest.mark.parametrize(
-    ("strategy", "same"), [("random", True), ("random_each_epoch", False)]
-)
-def test_random_is_drawn_once_or_each_time(digits, strategy, same):
-    estimator = network(callbacks=[("recorder", Recorder())])
-    fitted = selector(estimator, strategy=strategy).fit(*digits)
-    active = recorded(fitted)
-    equal = [np.array_equal(active[0], part) for part in active[1:]]
-    assert equal == [same] * 3
-    if same:
-        np.testing.assert_array_equal(active[0], fitted.sample_indices_)
-
-
-def test_scoring_takes_turns(digits):
-    """In 2 / score_share looks every sample is scored; those near the boundary each time."""
-    from margin_sklearn.subsets import pruning
-
-    scored = []
-    score = pruning.Pruning._score
-
-    def noting(self, net, rows):
-        scored.append(rows)
-        score(self, net, rows)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pruning.Pruning, "_score", noting)
-        fitted = selector(continue_epochs=11, score_share=0.2).fit(*digits)
-    assert len(scored) == 11
-    assert len(np.unique(np.concatenate(scored[:10]))) == len(fitted.support_)
-    assert all(len(rows) <= 120 for rows in scored[:10])
-    assert len(scored[10]) == 600
-
-
-def test_all_are_scored_if_asked_for(digits):
-    fitted = selector(score_share=1.0).fit(*digits)
-    then = fitted.history_[fitted.history_["phase"] == "continuing"]
-    assert (then["n_scored"] == 600).all()
-
-
 # --- the guard ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lr", [3.0, 1e30])
-def test_epochs_that_undo_separation_are_undone(digits, lr):
-    X, y = digits
-    fitted = selector(continue_lr=lr, continue_epochs=20).fit(X, y)
-    then = fitted.history_[fitted.history_["phase"] == "continuing"]
-    assert then["rolled_back"].iloc[0]
-    assert then["lr"].iloc[1] == pytest.approx(lr / 2)
-    assert fitted.score(X, y) == 1
-    assert (fitted.margins_ > 0).all()
-    np.testing.assert_allclose(fitted.margins_, margins(fitted.estimator_, X, y), atol=1e-4)
-    assert fitted.estimator_.separated_
-    # More than five times, and it gives up.
-    assert then["rolled_back"].sum() <= 7
-    if lr == 1e30:
-        assert len(then) == 6
-        stopped = selector(continue_epochs=0).fit(X, y)
-        np.testing.assert_array_equal(
-            fitted.decision_function(X), stopped.decision_function(X)
-        )
-
-
-def test_what_only_the_last_look_finds_is_undone_too(digits):
-    """Not looked at before the end: the whole continuing is."""
-    X, y = digits
-    fitted = selector(continue_lr=3.0, reselect_every=100).fit(X, y)
-    assert fitted.history_["rolled_back"].tolist()[-4:] == [False, False, False, True]
-    stopped = selector(continue_epochs=0).fit(X, y)
-    np.testing.assert_array_equal(fitted.decision_function(X), stopped.decision_function(X))
-
-
-def test_interrupted_while_going_on(digits):
-    class Interrupt(Callback):
-        def __init__(self, when):
-            self.when = when
-
-        def on_batch_end(self, net, training=False, **kwargs):
-            if len(net.history) == self.when:
-                raise KeyboardInterrupt
-
-    X, y = digits
-    when = selector(continue_epochs=0).fit(X, y).separation_epoch_ + 3
-    with pytest.warns(UserWarning, match="interrupted"):
-        fitted = selector(network(callbacks=[Interrupt(when)])).fit(X, y)
-    assert fitted.history_["phase"].value_counts()["continuing"] == 2
-    assert fitted.score(X, y) == 1
-    np.testing.assert_allclose(fitted.margins_, margins(fitted.estimator_, X, y), atol=1e-5)
-
-
-def test_interrupted_before_separation(digits):
-    class Interrupt(Callback):
-        def on_batch_end(self, net, training=False, **kwargs):
-            if len(net.history) == 2:
-                raise KeyboardInterrupt
-
-    with pytest.warns(UserWarning, match="interrupted"):
-        fitted = selector(network(callbacks=[Interrupt()])).fit(*digits)
-    assert fitted.history_["phase"].tolist() == ["separation"]
-    assert fitted.support_.sum() == 30
-
-
-def test_learning_rate_schedulers_end_at_separation(digits):
-    scheduler = LRScheduler("StepLR", step_size=1, gamma=0.9)
-    fitted = selector(network(callbacks=[("scheduler", scheduler)])).fit(*digits)
-    history = fitted.history_
-    first = history.loc[history["phase"] == "separation", "lr"].to_numpy()
-    np.testing.assert_allclose(first[1:] / first[:-1], 0.9)
-    then = history.loc[history["phase"] == "continuing", "lr"].to_numpy()
-    # A fifth of what it had come to.
-    np.testing.assert_allclose(then, first[-1] / 5)
-
-
-def test_a_learning_rate_that_came_to_0(digits):
-    X, y = digits
-    scheduler = LRScheduler("LambdaLR", lr_lambda=lambda epoch: float(epoch < 20))
-    estimator = network(callbacks=[scheduler], max_epochs=22, lr=1e-3)
-    with pytest.warns(NotSeparatedWarning):
-        fitted = selector(estimator, separation=1.0).fit(X, np.where(X[:, 0] < 99, y, 0)[::-1])
-    assert (fitted.history_["lr"].iloc[-4:] == 0).all()
-    assert not fitted.history_["rolled_back"].any()
-
-
 # --- not separated ------------------------------------------------------------------
-
-
-def test_not_separated_warns_and_goes_on(digits):
-    X, y = digits
-    with pytest.warns(NotSeparatedWarning, match=r"after 1 epochs: it classifies \d\d\.\d+%"):
-        fitted = selector(network(max_epochs=1)).fit(X, y)
-    assert fitted.separation_epoch_ is None
-    assert len(fitted.history_) == 5
-    # Guarded all the same.
-    stopped = network(max_epochs=1).fit(X, y)
-    assert fitted.score(X, y) >= stopped.score(X, y)
-
-
-def test_not_separated_raises_if_asked_for(digits):
-    with pytest.raises(RuntimeError, match=r"max_epochs.*contradictory"):
-        selector(network(max_epochs=1), on_unseparated="raise").fit(*digits)
-
-
-def test_a_share_of_the_samples_will_do(digits):
-    X, y = digits
-    fitted = selector(separation=0.9, continue_epochs=0).fit(X, y)
-    assert 0.9 <= fitted.score(X, y) < 1
-    assert fitted.separation_epoch_ < selector(continue_epochs=0).fit(X, y).separation_epoch_
-    assert fitted.estimator_.separated_
 
 
 # --- wrong labels -------------------------------------------------------------------
@@ -373,17 +146,6 @@ def test_the_noise_guard_finds_wrong_labels(digits):
     assert guarded.suspects_[~wrong].mean() < 0.05
     assert guarded.report_["n_suspects"].sum() == guarded.suspects_.sum()
     assert not (guarded.suspects_ & guarded.support_).any()
-
-
-@pytest.mark.parametrize("epochs", [3, 30])
-def test_the_noise_guard_looks_at_the_mean_margin_of_early_epochs(digits, epochs):
-    estimator = network(max_epochs=epochs)
-    run, samples, _ = begin_fit(estimator, *digits)
-    watch = TrainingWatch(run.margin_history, aum=True)
-    run.fit(samples, epochs, watch=watch)
-    early = estimator.history_[: {3: 3, 30: 8}[epochs], "train_margin"]
-    np.testing.assert_allclose(watch.aum_.mean(), np.mean(early), rtol=1e-5)
-    assert watch.sums_ == {}
 
 
 # --- data ---------------------------------------------------------------------------
@@ -569,13 +331,6 @@ def test_permuted_samples_give_the_permuted_selection(iris):
     b = MarginSubsetSelector(model, **settings).fit(X[order], y[order])
     # iris has one pair of equal rows; they are far from the boundary.
     assert set(order[b.sample_indices_]) == set(a.sample_indices_)
-
-
-def test_prefit_that_does_not_separate_warns(iris):
-    X, y = iris
-    model = LogisticRegression().fit(X, y)
-    with pytest.warns(NotSeparatedWarning, match=r"9\d\.\d+% of them right"):
-        MarginSubsetSelector(model, prefit=True, n_samples_to_select=0.1).fit(X, y)
 
 
 # --- rubbish ------------------------------------------------------------------------
