@@ -1,6 +1,6 @@
 """margin_auc_score: the area under the margin distribution, as a scikit-learn scorer."""
 
-import warnings
+from dataclasses import asdict, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,22 +9,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 
 from ..adapters.registry import as_network
-from ..checks import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_random_state_parameter,
-)
 from ..data.weights import check_sample_weight
+from ..neighborhoods.locality import warn_caller
 from ..scales.registry import get_scale
-from .curve import check_bounds, margin_auc
-from .evaluation import (
-    DEFAULT,
-    MAX_SAMPLES,
-    check_samples,
-    margin_distribution,
-    margins_at,
-)
+from .distribution import DEFAULT, DistributionSettings, margin_distribution
+from .evaluation import check_samples, encode_samples, margins_at
 
 __all__ = ["MarginAUCScorer", "make_margin_auc_scorer", "margin_auc_score", "margins"]
 
@@ -145,7 +134,7 @@ class MarginAUCScorer(BaseEstimator):
         at="samples",
         floor=None,
         ceiling=None,
-        max_samples=MAX_SAMPLES,
+        max_samples=DEFAULT.max_samples,
         noise_weight=False,
         random_state=0,
     ):
@@ -192,20 +181,31 @@ class MarginAUCScorer(BaseEstimator):
         score : float
             Higher is better.
         """
-        values, weight, floor, ceiling = self.distribution(estimator, X, y, sample_weight)
-        counts = True if weight is None else weight > 0
-        clipped = _clipped(values, floor, ceiling)
-        infinite = np.count_nonzero(np.isinf(clipped) & counts)
+        return self.evaluate(estimator, X, y, sample_weight).auc()
+
+    def evaluate(self, estimator, X, y, sample_weight=None):
+        """The distribution of margins whose area is the score, to be looked into.
+
+        Parameters
+        ----------
+        estimator, X, y, sample_weight
+            As for :meth:`score`.
+
+        Returns
+        -------
+        distribution : MarginDistribution
+            Its ``auc()`` is the score.
+        """
+        found = self._distribution(estimator, X, y, sample_weight, self._settings())
+        infinite = found.n_infinite()
         if infinite:
-            warnings.warn(
-                f"The margin has no gradient at {infinite} of {len(values)} points: "
+            warn_caller(
+                f"The margin has no gradient at {infinite} of {found.values.size} points: "
                 f"{type(estimator).__name__} is constant there, as a saturated or dead "
                 "network is, and infinitely far from its boundary. Its score is -inf, so that "
-                "it comes last; with floor and ceiling it is finite.",
-                stacklevel=3,
+                "it comes last; with floor and ceiling it is finite."
             )
-            return -np.inf
-        return margin_auc(values, weight, floor=floor, ceiling=ceiling)
+        return found
 
     def distribution(self, estimator, X, y, sample_weight=None):
         """The margins that the score is the area of, with weights and bounds.
@@ -219,15 +219,13 @@ class MarginAUCScorer(BaseEstimator):
         -------
         margins : ndarray of float64 of shape (n_margins,)
             One for each sample or, with ``at="neighborhood"``, several, next to each other.
-            Copies of one row with one label are one sample there.
+            Duplicates of one row with one label are one sample there.
         weight : ndarray of shape (n_margins,) or None
         floor, ceiling : float or None
             In the units of the margins.
         """
-        values, weight, floor, ceiling = self._by_case(estimator, X, y, sample_weight)
-        if weight is not None:
-            weight = weight.repeat(values.shape[1])
-        return values.ravel(), weight, floor, ceiling
+        found = self._distribution(estimator, X, y, sample_weight, self._settings())
+        return found.margins(), found.weights(), found.floor, found.ceiling
 
     def standard_error(self, estimator, X, y, sample_weight=None, *, other=None):
         r"""Standard error of the score, or of its difference from another estimator's.
@@ -275,22 +273,21 @@ class MarginAUCScorer(BaseEstimator):
         """
         # One seed: a RandomState would choose other samples for the other estimator.
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        parts: list[np.ndarray] = []
-        seen = None
-        for model in (estimator,) if other is None else (estimator, other):
-            values, weight, floor, ceiling = self._by_case(model, X, y, sample_weight, seed)
-            part = _clipped(values, floor, ceiling).mean(axis=1)
-            if floor is not None and ceiling is not None:
-                part = (part - floor) / (ceiling - floor)
-            if parts and (len(part) != len(parts[0]) or (floor, ceiling) != seen):
+        settings = replace(self._settings(), random_state=seed)
+        one, *others = (
+            self._distribution(model, X, y, sample_weight, settings)
+            for model in ((estimator,) if other is None else (estimator, other))
+        )
+        part, weight = one.parts(), one.weight
+        for two in others:
+            seen = (len(two.values), two.floor, two.ceiling)
+            if seen != (len(one.values), one.floor, one.ceiling):
                 raise ValueError(
                     "The two estimators see different inputs (other transformers before the "
                     "network), so their margins are not those of the same points: compare "
                     "the two scores by their own standard errors."
                 )
-            parts.append(part)
-            seen = (floor, ceiling)
-        part = parts[0] if other is None else parts[0] - parts[1]
+            part = part - two.parts()
         weight = np.ones(len(part)) if weight is None else weight
         part, weight = part[weight > 0], weight[weight > 0] / weight.max()
         n = len(part)
@@ -299,39 +296,19 @@ class MarginAUCScorer(BaseEstimator):
         away = weight * (part - np.average(part, weights=weight))
         return float(np.sqrt(n / (n - 1) * (away @ away)) / weight.sum())
 
-    def _by_case(self, estimator, X, y, sample_weight, seed=None):
-        """As ``distribution``, but margins (n_cases, n_points), and a weight for each case."""
-        self._check_settings()
+    def _settings(self):
+        settings = DistributionSettings(
+            **{field.name: getattr(self, field.name) for field in fields(DistributionSettings)}
+        )
+        settings.check()
+        return settings
+
+    def _distribution(self, estimator, X, y, sample_weight, settings):
         network = as_network(estimator)
-        X, index = check_samples(network, X, y)
-        weight = None
+        X, index = encode_samples(network, X, y)
         if sample_weight is not None:
-            weight = check_sample_weight(sample_weight, len(index))
-        settings = self.get_params()
-        if seed is not None:
-            settings["random_state"] = seed
-        return margin_distribution(network, X, index, weight, **settings)
-
-    def _check_settings(self):
-        check_bounds(self.floor, self.ceiling)
-        check_choice("at", self.at, ("samples", "neighborhood"))
-        check_int("max_samples", self.max_samples, 1, also=(None,))
-        check_bool("noise_weight", self.noise_weight)
-        check_random_state_parameter("random_state", self.random_state)
-        if self.noise_weight and self.at != "neighborhood":
-            raise ValueError(
-                "noise_weight=True needs at='neighborhood': it weighs samples by the labels "
-                "of their neighbors."
-            )
-        get_scale(self.scale)
-
-
-def _clipped(values, floor, ceiling):
-    return np.clip(
-        values,
-        -np.inf if floor is None else floor,
-        np.inf if ceiling is None else ceiling,
-    )
+            sample_weight = check_sample_weight(sample_weight, len(index))
+        return margin_distribution(network, X, index, sample_weight, settings)
 
 
 def make_margin_auc_scorer(
@@ -339,7 +316,7 @@ def make_margin_auc_scorer(
     at="samples",
     floor=None,
     ceiling=None,
-    max_samples=MAX_SAMPLES,
+    max_samples=DEFAULT.max_samples,
     noise_weight=False,
     random_state=0,
 ):
@@ -399,8 +376,8 @@ def make_margin_auc_scorer(
     scorer = MarginAUCScorer(
         scale, at, floor, ceiling, max_samples, noise_weight, random_state
     )
-    scorer._check_settings()
+    scorer._settings()
     return scorer
 
 
-margin_auc_score = make_margin_auc_scorer(**DEFAULT)._freeze()
+margin_auc_score = make_margin_auc_scorer(**asdict(DEFAULT))._freeze()
