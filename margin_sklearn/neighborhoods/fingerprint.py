@@ -15,8 +15,8 @@ __all__ = ["UnknownContentError", "content_digest", "is_own_function"]
 # Libraries whose classes and functions do what their names say, given their state. A class or
 # function of the user's is not: redefined in a notebook, it has the same name.
 TRUSTED = frozenset(
-    "builtins collections copyreg datetime functools margin_sklearn numpy operator pandas "
-    "pyarrow scipy sklearn".split()
+    "abc builtins collections copyreg datetime enum functools margin_sklearn numpy operator "
+    "pandas pyarrow scipy sklearn".split()
 )
 # Kinds of numbers, text and dates that arrays hold without references to objects.
 PLAIN_KINDS = "biufcSUmM"
@@ -107,16 +107,22 @@ class _TrustingPickler(pickle.Pickler):
     def reducer_override(self, obj):
         if isinstance(obj, torch.Tensor):
             return _reduced_tensor(obj)
-        named = isinstance(obj, type | types.FunctionType | types.BuiltinFunctionType)
-        source = obj if named else type(obj)
-        # Methods of built-in objects have no module; their objects are pickled in turn, as are
-        # the owners of other methods and the arguments of partial functions.
-        if getattr(source, "__module__", None) is not None and _root(source) not in TRUSTED:
-            raise UnknownContentError(f"{source.__module__}.{source.__qualname__}")
+        _trust(type(obj))
+        # Classes and functions, also compiled ones. Methods of built-in objects have no module;
+        # their objects are pickled in turn, as are the arguments of partial functions.
+        if hasattr(obj, "__qualname__") and getattr(obj, "__module__", None) is not None:
+            _trust(obj)
         plain = isinstance(obj, np.ndarray) and obj.dtype.kind in PLAIN_KINDS
         if plain and not isinstance(obj, np.ma.MaskedArray):
             return _reduced_array(obj)
         return NotImplemented
+
+
+def _trust(named):
+    """Raise unless a class or function is of a library that is trusted."""
+    root = _root(named)
+    if root not in TRUSTED and not root.startswith("_cython_"):
+        raise UnknownContentError(f"{named.__module__}.{named.__qualname__}")
 
 
 def _reduced_array(array):
