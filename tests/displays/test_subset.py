@@ -16,6 +16,7 @@ from margin_sklearn import (
     ResubstitutionSplit,
     SubsetDisplay,
     margin_curve,
+    make_margin_auc_scorer,
 )
 
 
@@ -155,7 +156,9 @@ def test_selections_are_laid_over_one_another(selector):
 
 
 def test_it_goes_with_a_margin_curve(selector, digits):
-    curve = MarginCurveDisplay.from_estimator(selector, *digits, scale=None)
+    curve = MarginCurveDisplay.from_estimator(
+        selector, *digits, scorer=make_margin_auc_scorer(None)
+    )
     display = SubsetDisplay.from_estimator(selector, ax=curve.ax_, lw=1, ls=":")
     assert len(legend(display)) == 2
     # margins_ are those at separation, in the precision of training.
