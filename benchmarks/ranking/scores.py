@@ -6,8 +6,6 @@ import warnings
 import joblib
 import numpy as np
 import torch
-from margin_sklearn.scales.registry.chain import linear_layers
-from margin_sklearn.scoring.scorer.evaluation import check_samples
 from sklearn.base import clone
 
 from margin_sklearn import (
@@ -19,6 +17,8 @@ from margin_sklearn import (
 )
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
+from margin_sklearn.scales.chain import linear_layers
+from margin_sklearn.scoring.evaluation import check_samples
 
 __all__ = ["COPY_SCORES", "SCORES", "score_candidate"]
 

@@ -1,4 +1,4 @@
-"""What the displays share: axes, the zero line, infinite margins, checks of their arguments."""
+"""What the displays share: axes, the zero line, infinite margins, checks of arguments."""
 
 import numpy as np
 

@@ -133,11 +133,12 @@ class MarginCurveDisplay:
                 np.inf if self.ceiling is None else self.ceiling,
             )
             ax.fill_between(edges, base, clipped, step="pre", color=color, alpha=0.2, lw=0)
-        for bound, text in ((self.floor, "floor"), (self.ceiling, "ceiling")):
+        bounds = ((self.floor, "floor", "top"), (self.ceiling, "ceiling", "bottom"))
+        for bound, text, side in bounds:
             if bound is not None and not has_line(ax, bound):
                 ax.axhline(bound, color="0.5", linestyle="--", linewidth=0.8)
                 ax.annotate(
-                    text, (0.01, bound), xycoords=("axes fraction", "data"), va="bottom",
+                    text, (0.01, bound), xycoords=("axes fraction", "data"), va=side,
                     fontsize="small", color="0.4",
                 )  # fmt: skip
         if share > 0:

@@ -15,8 +15,10 @@ __all__ = ["UnknownContentError", "content_digest", "is_own_function"]
 # Libraries whose classes and functions do what their names say, given their state. A class or
 # function of the user's is not: redefined in a notebook, it has the same name.
 TRUSTED = frozenset(
-    "abc builtins collections copyreg datetime enum functools margin_sklearn numpy operator "
-    "pandas pyarrow scipy sklearn".split()
+    {
+        *("abc", "builtins", "collections", "copyreg", "datetime", "enum", "functools"),
+        *("margin_sklearn", "numpy", "operator", "pandas", "pyarrow", "scipy", "sklearn"),
+    }
 )
 # Kinds of numbers, text and dates that arrays hold without references to objects.
 PLAIN_KINDS = "biufcSUmM"
@@ -108,8 +110,8 @@ class _TrustingPickler(pickle.Pickler):
         if isinstance(obj, torch.Tensor):
             return _reduced_tensor(obj)
         _trust(type(obj))
-        # Classes and functions, also compiled ones. Methods of built-in objects have no module;
-        # their objects are pickled in turn, as are the arguments of partial functions.
+        # Classes and functions, also compiled ones. Methods of built-in objects have no
+        # module; their objects are pickled in turn, as are arguments of partial functions.
         if hasattr(obj, "__qualname__") and getattr(obj, "__module__", None) is not None:
             _trust(obj)
         plain = isinstance(obj, np.ndarray) and obj.dtype.kind in PLAIN_KINDS
@@ -131,18 +133,21 @@ def _reduced_array(array):
     rows = np.asarray(array.T if by_columns else array)
     found = hashlib.sha256()
     if rows.flags.c_contiguous:
-        found.update(rows.reshape(-1).view(np.uint8))
+        found.update(rows.reshape(-1).view(np.uint8).data)
     else:
         step = chunk_length(rows[:1].size)
         for start in range(0, len(rows), step):
             piece = np.ascontiguousarray(rows[start : start + step])
-            found.update(piece.reshape(-1).view(np.uint8))
+            found.update(piece.reshape(-1).view(np.uint8).data)
     kind = f"{type(array).__name__} {array.dtype.str} {array.shape} {by_columns}"
     return str, (f"{kind} {found.hexdigest()}",)
 
 
 def _reduced_tensor(tensor):
-    if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.layout != torch.strided:
+    if (
+        type(tensor) not in (torch.Tensor, torch.nn.Parameter)
+        or tensor.layout != torch.strided
+    ):
         raise UnknownContentError(f"{type(tensor).__name__} of layout {tensor.layout}")
     values = tensor.detach().cpu().contiguous()
     shape = f"{tensor.dtype} {tuple(tensor.shape)}"

@@ -1,4 +1,4 @@
-"""Pseudo-points: perturbed samples, at which a network is evaluated instead of at the samples."""
+"""Pseudo-points: perturbed samples, at which a network is evaluated."""
 
 from dataclasses import dataclass, replace
 
@@ -183,7 +183,9 @@ def _find(samples, y, max_samples, random_state, check_labels):
 def _recalled(samples, digest):
     """Points that the cache has for samples transformed before; None if it has none."""
     known = None if digest is None else PERTURBED_SAMPLES.peek(digest)
-    points = None if known is None else PERTURBED_SAMPLES.peek(known.key)
+    if known is None:
+        return None
+    points = PERTURBED_SAMPLES.peek(known.key)
     return points if points is not None and samples.signed(known.signature) else None
 
 

@@ -24,7 +24,10 @@ __all__ = [
     "margin_distribution",
 ]
 
-POINTS = {"samples": SamplePoints, "neighborhood": PerturbedPoints}
+POINTS: dict[str, type[SamplePoints] | type[PerturbedPoints]] = {
+    "samples": SamplePoints,
+    "neighborhood": PerturbedPoints,
+}
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,9 @@ def margin_distribution(network, X, index, weight=None, settings=DEFAULT):
     distribution : MarginDistribution
     """
     samples = TransformedRows(network, X)
-    return distribution_at(POINTS[settings.at].chosen(samples, index, weight, settings), settings)
+    return distribution_at(
+        POINTS[settings.at].chosen(samples, index, weight, settings), settings
+    )
 
 
 def distribution_at(points, settings=DEFAULT):

@@ -19,8 +19,8 @@ class BestEpoch(OwnCallback):
 
     The score is ``margin_auc_score``, at two perturbed samples around each of at most 2,000
     training samples, written to the history as ``margin_auc``. Cost: a forward and a backward
-    pass over the perturbed samples per epoch, and a copy of the weights. Where training continues,
-    the weights that it begins with take part, so that the score kept cannot fall.
+    pass over the perturbed samples per epoch, and a copy of the weights. Where training
+    continues, the weights that it begins with take part, so that the score kept cannot fall.
 
     Attributes
     ----------
@@ -42,7 +42,9 @@ class BestEpoch(OwnCallback):
         network = Network(net.module_, _same, _same, dtype=X.dtype, device=X.device)
         points = pseudo_points(network, inputs, index, SETTINGS.max_samples).thinned(N_DRAWS)
         weight = points.weights(None if X.weight is None else X.weight.cpu().numpy())
-        self.points_ = PerturbedPoints(TransformedRows(network, inputs), points, weight)
+        self.points_: PerturbedPoints | None = PerturbedPoints(
+            TransformedRows(network, inputs), points, weight
+        )
         self.best_, self.score_ = None, -float("inf")
         if net.history:
             self.best_, self.score_ = self._weights(net), self._score()

@@ -15,8 +15,8 @@ from margin_sklearn import (
     MarginSubsetSelector,
     ResubstitutionSplit,
     SubsetDisplay,
-    margin_curve,
     make_margin_auc_scorer,
+    margin_curve,
 )
 
 

@@ -36,7 +36,7 @@ def test_the_least_recently_used_is_dropped_beyond_its_bytes():
     cache.peek("b")
     cache.put("d", np.zeros(100))
     assert cache.peek("c") is None
-    for key in "abd":
+    for key in ("a", "b", "d"):
         cache.get(key, fail)
     # A value that is too large is the only one.
     cache.get("huge", lambda: np.zeros(10_000))

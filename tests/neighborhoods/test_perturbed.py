@@ -610,9 +610,7 @@ def test_all_candidates_of_a_search_share_their_points(iris, calls):
     assert search({"pca__n_components": [2, 3], "logisticregression__C": [0.01, 1.0]}) == once
 
 
-def test_the_memory_of_the_cache_is_bounded_and_the_latest_are_kept(
-    blobs, calls, cache
-):
+def test_the_memory_of_the_cache_is_bounded_and_the_latest_are_kept(blobs, calls, cache):
     X, y = blobs
     # Of a network that prepares samples by a function of NumPy: one entry each.
     pseudo_points(PLAIN, X, y, None)

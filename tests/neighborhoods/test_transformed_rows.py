@@ -277,7 +277,9 @@ def test_transformers_that_cannot_be_pickled_or_do_one_row_work(iris, transforme
     assert transformed.count(len(y)) == 2
 
 
-def test_a_transformer_of_a_library_that_cannot_do_one_row_works(iris, monkeypatch, transformed):
+def test_a_transformer_of_a_library_that_cannot_do_one_row_works(
+    iris, monkeypatch, transformed
+):
     X, y = iris
     model = scaled().fit(X, y)
     counted = StandardScaler.transform
@@ -301,14 +303,14 @@ def test_networks_with_a_preparation_of_the_user_are_prepared_each_time(iris):
     network = as_network(LogisticRegression().fit(X, y))
     sizes = []
 
-    def prepare(rows):
-        sizes.append(len(rows))
-        return factor * np.asarray(rows)
-
-    mine = replace(network, prepare=prepare)
     distances = []
     for factor in (1.0, 3.0):
-        samples = TransformedRows(mine, X)
+
+        def prepare(rows, factor=factor):
+            sizes.append(len(rows))
+            return factor * np.asarray(rows)
+
+        samples = TransformedRows(replace(network, prepare=prepare), X)
         assert samples.digest() is None
         distances.append(perturbed_samples(samples, y, 2000).neighborhood.distance)
         assert max(sizes) == len(y)

@@ -28,7 +28,7 @@ copies_are_told_of = pytest.mark.filterwarnings("ignore:.*are copies of others")
 def distribution(network, X, y, weight=None, **settings):
     """Values, weight, floor and ceiling."""
     found = margin_distribution(network, X, y, weight, DistributionSettings(**settings))
-    return found.values, found.weight, found.floor, found.ceiling
+    return found.values, found.weight, found.floor, found.ceiling  # noqa: PD011
 
 
 @copies_are_told_of
@@ -70,9 +70,7 @@ def test_in_neighborhoods_bounds_are_in_units_of_the_distance_of_neighbors(iris)
     network = as_network(LogisticRegression().fit(X, y))
     points = pseudo_points(network, X, y, DEFAULT.max_samples)
     bounds = {"at": "neighborhood", "floor": -0.5, "ceiling": 2.0}
-    values, weight, floor, ceiling = distribution(
-        network, X, y, scale="distance", **bounds
-    )
+    values, weight, floor, ceiling = distribution(network, X, y, scale="distance", **bounds)
     expected = margins_of(PerturbedPoints(TransformedRows(network, X), points), DISTANCE)
     np.testing.assert_array_equal(values, expected)
     np.testing.assert_array_equal(weight, points.weights())

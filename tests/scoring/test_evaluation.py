@@ -9,10 +9,10 @@ from margin_sklearn import margin_auc_score
 from margin_sklearn.adapters.network import Network
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
-from margin_sklearn.scales.registry import SCALES, get_scale
 from margin_sklearn.neighborhoods.transformed_rows import TransformedRows
+from margin_sklearn.scales.registry import SCALES, get_scale
 from margin_sklearn.scoring.evaluation import check_samples, margins_at, margins_of
-from margin_sklearn.scoring.points import PerturbedPoints, SamplePoints
+from margin_sklearn.scoring.points import PerturbedPoints
 
 DISTANCE = get_scale("distance")
 

@@ -641,7 +641,9 @@ def test_of_one_sample_and_of_infinite_margins_there_is_none(iris_model, binary)
 
 
 def as_it_was():
-    assert margin_auc_score.get_params() == make_margin_auc_scorer(**asdict(DEFAULT)).get_params()
+    assert (
+        margin_auc_score.get_params() == make_margin_auc_scorer(**asdict(DEFAULT)).get_params()
+    )
 
 
 @pytest.mark.parametrize("name", list(margin_auc_score.get_params()))
@@ -669,7 +671,9 @@ def test_what_is_routed_to_the_default_scorer_is_not_changed_for_everybody():
             assert request["sample_weight"] is expected
 
 
-@pytest.mark.parametrize("copied", [clone, lambda scorer: make_margin_auc_scorer(**asdict(DEFAULT))])
+@pytest.mark.parametrize(
+    "copied", [clone, lambda scorer: make_margin_auc_scorer(**asdict(DEFAULT))]
+)
 def test_its_copies_can_be_changed(copied, iris_model):
     mine = copied(margin_auc_score)
     expected = margin_auc_score(*iris_model)
