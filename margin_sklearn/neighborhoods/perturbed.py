@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse
 from sklearn.utils import check_random_state
 
+from ..data.rows import take_rows
 from .cache import PERTURBED_SAMPLES
 from .distinct import distinct_rows, evenly
 from .locality import tell_copies, tell_few, tell_no_locality
@@ -151,7 +152,7 @@ def perturbed_samples(samples, y, max_samples, random_state=0):
     Raises
     ------
     ValueError
-        As there, or if there is a class index that the network has no output for.
+        As there, or, where they are computed, if the network has no output for a class index.
     """
     return _find(samples, y, max_samples, random_state, check_labels=True)
 
@@ -164,11 +165,11 @@ def _find(samples, y, max_samples, random_state, check_labels):
     network = samples.network
     digest = samples.digest(y, max_samples, seed)
     points = _recalled(samples, digest)
-    # If they are not known, all rows are transformed first: it says best what is wrong.
-    rows = samples.rows if points is None else None
-    if check_labels:
-        network.check_labels(network.tensor(samples.first), y)
     if points is None:
+        rows = samples.rows
+        if check_labels:
+            # Before anything is computed from them; of known points they are checked later.
+            network.check_labels(network.inputs(take_rows(rows, slice(0, 1))), y)
         prepared = PreparedRows(network, rows)
         key = (joblib.hash(prepared.keys), prepared.width, joblib.hash(y), max_samples, seed)
         points = PERTURBED_SAMPLES.get(key, lambda: _make(prepared, y, max_samples, seed))

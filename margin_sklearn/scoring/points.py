@@ -80,12 +80,44 @@ class SamplePoints:
         return cls(network, X, label, weight, unit=unit, rows=rows)
 
     def inputs(self, chunk):
+        """Inputs of the network at the points of some cases.
+
+        Parameters
+        ----------
+        chunk : slice
+            Of the cases.
+
+        Returns
+        -------
+        x : torch.Tensor of shape (n_cases * n_points, ...)
+        """
         return self.network.inputs(take_rows(self._X, chunk))
 
     def examples(self, size):
+        """Inputs of the network at samples that are evenly spaced.
+
+        Parameters
+        ----------
+        size : int
+            How many, at most.
+
+        Returns
+        -------
+        x : torch.Tensor of shape (n_samples, ...)
+        """
         return self.network.inputs(_evenly(self._X, size))
 
     def sample(self, case):
+        """The sample that a case is, for messages.
+
+        Parameters
+        ----------
+        case : int
+
+        Returns
+        -------
+        row_index : int
+        """
         return case if self._rows is None else self._rows[case]
 
 
@@ -127,6 +159,17 @@ class PerturbedPoints:
         return cls(samples, points, weight * points.trust if settings.noise_weight else weight)
 
     def inputs(self, chunk):
+        """Inputs of the network at the points of some cases.
+
+        Parameters
+        ----------
+        chunk : slice
+            Of the cases.
+
+        Returns
+        -------
+        x : torch.Tensor of shape (n_cases * n_points, ...)
+        """
         points = self._points
         anchors = points.anchor[chunk]
         rows = points.rows[anchors]
@@ -139,11 +182,32 @@ class PerturbedPoints:
         return (x[:, None] + self._length * steps).flatten(0, 1)
 
     def examples(self, size):
+        """Inputs of the network at samples that are evenly spaced.
+
+        Parameters
+        ----------
+        size : int
+            How many, at most.
+
+        Returns
+        -------
+        x : torch.Tensor of shape (n_samples, ...)
+        """
         if size == 1:
             return self.network.tensor(self._samples.first)
         return self.network.inputs(_evenly(self._samples.rows, size))
 
     def sample(self, case):
+        """The sample that a case is, for messages.
+
+        Parameters
+        ----------
+        case : int
+
+        Returns
+        -------
+        row_index : int
+        """
         return self._points.neighborhood.anchors[self._points.anchor[case]]
 
 
