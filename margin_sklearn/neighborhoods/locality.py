@@ -1,4 +1,4 @@
-"""What a user is told about data in which neighborhoods mean little."""
+"""Warnings about data in which neighborhoods mean little."""
 
 import sys
 import warnings

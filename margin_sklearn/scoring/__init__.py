@@ -2,9 +2,9 @@
 
 from .curve import margin_auc, margin_curve, margins_from_logits
 from .distribution import DistributionSettings, MarginDistribution, margin_distribution
-from .evaluation import margins_of
+from .evaluation import margins, margins_of
 from .points import PerturbedPoints, SamplePoints
-from .scorer import MarginAUCScorer, make_margin_auc_scorer, margin_auc_score, margins
+from .scorer import MarginAUCScorer, make_margin_auc_scorer, margin_auc_score
 
 __all__ = [
     "DistributionSettings",

@@ -80,7 +80,7 @@ class MarginDistribution:
     Attributes
     ----------
     values : ndarray of float64 of shape (n_cases, n_points)
-        A case is a sample or, at perturbed samples, one of several duplicates' labels.
+        A case is a sample; duplicates, at perturbed samples, are one case for each label.
     weight : ndarray of shape (n_cases,) or None
     floor, ceiling : float or None
         In the units of the margins.

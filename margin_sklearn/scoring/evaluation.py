@@ -4,14 +4,58 @@ import numpy as np
 import torch
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from ..adapters.registry import as_network
 from ..checks import check_rows
-from ..scales.registry import SAMPLE_SIZES
+from ..scales.registry import SAMPLE_SIZES, get_scale
 from .points import SamplePoints
 
-__all__ = ["check_samples", "encode_samples", "margins_at", "margins_of"]
+__all__ = ["check_samples", "encode_samples", "margins", "margins_at", "margins_of"]
 
 # Numbers at most in the samples that a scale is computed from (256 MB of float32).
 MAX_SAMPLE_NUMBERS = 2**26
+
+
+def margins(estimator, X, y, *, scale=None):
+    r"""Margin of each sample: how far the network prefers its label to every other one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted :class:`MarginClassifier`, skorch net, ``MLPClassifier`` or linear
+        classifier, alone, as the last step of a Pipeline, or inside a fitted search.
+    X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+        As for ``estimator.predict``.
+    y : array-like of shape (n_samples,)
+        Labels.
+    scale : str or None, default=None
+        What the margins are divided by: "distance", "frobenius", "path", "spectral" or
+        "total_variation" (:mod:`margin_sklearn.scales`); None gives differences of logits.
+
+    Returns
+    -------
+    margins : ndarray of float64 of shape (n_samples,)
+        Positive exactly where ``estimator.predict`` gives ``y`` (0 where two classes tie).
+
+    Raises
+    ------
+    TypeError
+        If the estimator holds no network, or the scale cannot handle it.
+    ValueError
+        If ``y`` holds a label the estimator was not fitted on, or the network gives NaN.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from margin_sklearn import margins
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> ((margins(model, X, y) > 0) == (model.predict(X) == y)).all()
+    np.True_
+    """
+    network = as_network(estimator)
+    X, index = check_samples(network, X, y)
+    return margins_at(network, X, index, get_scale(scale))
 
 
 def margins_of(points, scale):
@@ -79,9 +123,9 @@ def _examples_for(scale, points, example):
     return example if size == 1 else points.examples(size)
 
 
-def _refuse_nan(points, margins):
+def _refuse_nan(points, values):
     """Say why a margin is not a number: the weights, the inputs' size, or the network."""
-    bad = np.isnan(margins).any(axis=1)
+    bad = np.isnan(values).any(axis=1)
     if not bad.any():
         return
     case = bad.argmax()

@@ -11,54 +11,10 @@ from sklearn.utils.metadata_routing import UNUSED
 from ..adapters.registry import as_network
 from ..data.weights import check_sample_weight
 from ..neighborhoods.locality import warn_caller
-from ..scales.registry import get_scale
 from .distribution import DEFAULT, DistributionSettings, margin_distribution
-from .evaluation import check_samples, encode_samples, margins_at
+from .evaluation import encode_samples
 
-__all__ = ["MarginAUCScorer", "make_margin_auc_scorer", "margin_auc_score", "margins"]
-
-
-def margins(estimator, X, y, *, scale=None):
-    r"""Margin of each sample: how far the network prefers its label to every other one.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted :class:`MarginClassifier`, skorch net, ``MLPClassifier`` or linear
-        classifier, alone, as the last step of a Pipeline, or inside a fitted search.
-    X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-        As for ``estimator.predict``.
-    y : array-like of shape (n_samples,)
-        Labels.
-    scale : str or None, default=None
-        What the margins are divided by: "distance", "frobenius", "path", "spectral" or
-        "total_variation" (:mod:`margin_sklearn.scales`); None gives differences of logits.
-
-    Returns
-    -------
-    margins : ndarray of float64 of shape (n_samples,)
-        Positive exactly where ``estimator.predict`` gives ``y`` (0 where two classes tie).
-
-    Raises
-    ------
-    TypeError
-        If the estimator holds no network, or the scale cannot handle it.
-    ValueError
-        If ``y`` holds a label the estimator was not fitted on, or the network gives NaN.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from margin_sklearn import margins
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
-    >>> ((margins(model, X, y) > 0) == (model.predict(X) == y)).all()
-    np.True_
-    """
-    network = as_network(estimator)
-    X, index = check_samples(network, X, y)
-    return margins_at(network, X, index, get_scale(scale))
+__all__ = ["MarginAUCScorer", "make_margin_auc_scorer", "margin_auc_score"]
 
 
 class MarginAUCScorer(BaseEstimator):
@@ -72,11 +28,11 @@ class MarginAUCScorer(BaseEstimator):
 
     With floor and ceiling it is the share of the band between them that lies under the margin
     curve (:func:`margin_auc`). For ``margin_auc_score`` the curve is that of signed distances
-    to the decision boundary, taken not at the samples, which the network has learned, but at
-    pseudo-points in their neighborhoods. The band is narrow (0.07 of the distance between
-    nearest neighbors, to either side of the boundary), so the score is close to the accuracy
-    at these points: of two networks with equal accuracy there, the one that is right by more
-    and wrong by less is ahead.
+    to the decision boundary, evaluated not at the samples, which the network has learned, but
+    at perturbed samples in their neighborhoods. The band is narrow (0.07 of the distance
+    between nearest neighbors, to either side of the boundary), so the score is close to the
+    accuracy at these points: of two networks with equal accuracy there, the one that
+    classifies correctly by more and misclassifies by less is ahead.
 
     Parameters
     ----------
@@ -84,12 +40,12 @@ class MarginAUCScorer(BaseEstimator):
             default="distance"
         What each margin is divided by.
     at : {"samples", "neighborhood"}, default="samples"
-        Where margins are taken.
+        Where margins are evaluated.
     floor, ceiling : float, default=None
         The band; for ``scale="distance"`` in multiples of the median distance of a sample to
         its nearest neighbor.
     max_samples : int, default=2000
-        Score a random part of at most so many samples; copies of one row count as one.
+        Score a random part of at most so many samples; duplicates of one row count as one.
     noise_weight : bool, default=False
         Whether samples weigh less whose neighbors have other labels.
     random_state : int or RandomState instance, default=0
@@ -239,7 +195,7 @@ class MarginAUCScorer(BaseEstimator):
 
         the linearised standard error of a weighted mean. Two estimators are scored at the same
         points, so a difference is known better than each of the scores: give ``other``. A
-        difference of less than two standard errors means nothing. Copies of one row with
+        difference of less than two standard errors means nothing. Duplicates of a row with
         different labels count as samples of their own.
 
         Parameters
@@ -328,14 +284,14 @@ def make_margin_auc_scorer(
             default="distance"
         What each margin is divided by; see :mod:`margin_sklearn.scales`.
     at : {"samples", "neighborhood"}, default="samples"
-        Where margins are taken: at the samples themselves, or at pseudo-points near them, with
-        their labels. Of each sample and each of its neighbors, the residuals that their own
-        neighbors leave unexplained are exchanged
+        Where margins are evaluated: at the samples themselves, or at perturbed samples near
+        them, with their labels. Of each sample and each of its neighbors, the residuals that
+        their own neighbors leave unexplained are exchanged
         (:func:`~margin_sklearn.neighborhoods.local_neighborhood`), as far as kernel
         classifiers need to show their leave-one-out accuracy at the points
         (:func:`~margin_sklearn.neighborhoods.calibrated_length`). Each sample has three to
-        eight such points, two where there are 2,000 samples. Copies, exact and near, are one
-        sample that weighs as many (:mod:`margin_sklearn.neighborhoods.copies`).
+        eight such points, two where there are 2,000 samples. Duplicates, exact and near, are
+        one sample that weighs as many (:mod:`margin_sklearn.neighborhoods.copies`).
     floor, ceiling : float, default=None
         The band within which the area is taken, ``floor < ceiling``; with both, the score is
         the share of the band under the curve, in [0, 1], with neither it is the mean scaled
@@ -343,8 +299,8 @@ def make_margin_auc_scorer(
         median distance of a sample to its nearest neighbor, where the network sees the data;
         otherwise in the units of the scaled margins.
     max_samples : int, default=2000
-        Score a random part of at most so many samples; their neighbors are looked for among
-        all. None scores all.
+        Score a random part of at most so many samples; their neighbors are searched for
+        among all. None scores all.
     noise_weight : bool, default=False
         Whether a sample weighs by the probability, judged by the labels of its neighbors, that
         its label is not random (:func:`~margin_sklearn.neighborhoods.label_trust`); with
@@ -361,8 +317,8 @@ def make_margin_auc_scorer(
         scikit-learn takes ``scoring=``, can be pickled, and takes part in metadata routing
         (``set_score_request``). With ``at="neighborhood"`` it warns with a
         :class:`LocalityWarning` where the data have no near and far, where 5 % of the samples
-        or more are copies, or where fewer than 20 samples differ. Without floor and ceiling a
-        network with infinite margins scores -inf, with a warning.
+        or more are duplicates, or where fewer than 20 samples differ. Without floor and
+        ceiling a network with infinite margins scores -inf, with a warning.
 
     Examples
     --------
