@@ -38,9 +38,10 @@ memoriser = MarginClassifier(
     module__hidden_layer_sizes=(256, 256),
     module__batch_norm=False,
     module__dropout=0.0,
-    max_epochs=400,
+    max_epochs=1500,
     batch_size=32,
     lr=3e-3,
+    weight_decay=0.0,
     device="cpu",
     random_state=0,
 ).fit(X, y)
