@@ -151,9 +151,11 @@ pd.DataFrame(
 # Two margin curves
 # -----------------
 #
-# The score is the area under this curve: the training samples sorted by their margin, here the
-# distance to the decision boundary. Misclassified samples lie below zero. With the floor and
-# the ceiling of ``margin_auc_score``, the area in the legend is the score itself.
+# The score is the area under this curve, between its floor and its ceiling, and the number in
+# the legend. The curve shows the margins, here distances to the decision boundary, in
+# increasing order: not of the training samples themselves, which the network has learned, but
+# of points near them, perturbed samples with the same labels. Misclassified points lie below
+# zero.
 
 import matplotlib.pyplot as plt
 
@@ -167,10 +169,8 @@ for params, network in zip(candidates, networks, strict=True):
             network,
             X_train,
             y_train,
-            floor=margin_auc_score.floor,
-            ceiling=margin_auc_score.ceiling,
             name=f"hidden layers {layers}" if layers else "linear",
             ax=ax,
         )
-ax.set_title("Margins of the training samples")
+ax.set_title("Margins near the training samples")
 plt.show()

@@ -81,9 +81,6 @@ def main():
             network,
             X,
             y,
-            at=margin_auc_score.at,
-            floor=margin_auc_score.floor,
-            ceiling=margin_auc_score.ceiling,
             name=f"{title} by margin-AUC",
             ax=ax,
         )

@@ -9,7 +9,8 @@ from .exceptions import LocalityWarning, NotSeparatedWarning
 from .model_selection.splits import ResubstitutionSplit
 from .nn.modules import MLP, ConvNet
 from .scoring.curve import margin_auc, margin_curve
-from .scoring.scorer import make_margin_auc_scorer, margin_auc_score, margins
+from .scoring.evaluation import margins
+from .scoring.scorer import make_margin_auc_scorer, margin_auc_score
 from .subsets.overlap import subset_overlap
 from .subsets.selector import MarginSubsetSelector
 

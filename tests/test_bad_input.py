@@ -467,9 +467,12 @@ def test_settings_of_scorers(name, value, word):
     )
 
 
-@pytest.mark.parametrize(("name", "value", "word"), settings(OF_SCORER[:5]))
-def test_settings_of_the_curve_of_an_estimator(name, value, word):
-    check_setting(of_linear, name, value, word)
+@pytest.mark.parametrize(("name", "value", "word"), settings(OF_SCORER))
+def test_settings_of_the_scorer_of_a_curve(name, value, word):
+    scorer = clone(margin_auc_score)
+    check_setting(
+        lambda **given: of_linear(scorer=scorer.set_params(**given)), name, value, word
+    )
 
 
 @pytest.mark.parametrize(("name", "value", "word"), settings(OF_SCORER[2:4]))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -194,6 +195,27 @@ class Network:
         if output.shape[1] == 1:
             output = torch.cat([torch.zeros_like(output), output], dim=1)
         return output
+
+    def check_labels(self, x: torch.Tensor, y: np.ndarray) -> None:
+        """Raise unless the network has an output for each class index.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_inputs, ...)
+            Inputs of the module, of which one is enough: their logits are counted.
+        y : ndarray of int of shape (n,)
+            Class indices.
+
+        Raises
+        ------
+        ValueError
+            If a class index is negative or not below the number of outputs.
+        """
+        with self.evaluating(), torch.no_grad():
+            n_outputs = self.logits(x).shape[1]
+        if y.min() < 0 or y.max() >= n_outputs:
+            bad = y.min() if y.min() < 0 else y.max()
+            raise ValueError(f"y holds label {bad}, but the network has {n_outputs} outputs.")
 
     def margins(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Compute margins in logits, without gradients.

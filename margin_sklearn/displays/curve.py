@@ -1,14 +1,24 @@
-"""Displays: pictures of margins, after scikit-learn's Display contract."""
+"""MarginCurveDisplay: the margins of a network, sorted, and their area."""
 
 import numpy as np
 
-from ..checks import as_numbers, check_bool, refuse
+from ..checks import as_numbers, check_bool
 from ..data.validation import validate_y
 from ..scoring.curve import check_bounds, margin_auc, margin_curve, margins_from_logits
-from ..scoring.evaluation import MAX_SAMPLES
-from ..scoring.scorer import make_margin_auc_scorer
+from ..scoring.scorer import MarginAUCScorer, margin_auc_score
+from .axes import (
+    check_name,
+    finite_margins,
+    given_or_new,
+    has_line,
+    need_matplotlib,
+    zero_line,
+)
 
-__all__ = ["MarginCurveDisplay", "axes", "check_name", "need_matplotlib"]
+__all__ = ["MarginCurveDisplay"]
+
+# Parameters that from_estimator had before it took a scorer.
+SETTINGS_OF_SCORERS = ("scale", "at", "floor", "ceiling", "max_samples")
 
 
 class MarginCurveDisplay:
@@ -48,9 +58,15 @@ class MarginCurveDisplay:
     >>> from margin_sklearn import MarginCurveDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> model = LogisticRegression(max_iter=1000).fit(X, y)
-    >>> display = MarginCurveDisplay.from_estimator(model, X, y, floor=-1.0, ceiling=1.0)
+    >>> display = MarginCurveDisplay.from_estimator(model, X, y)
     >>> display.ax_.get_xlabel()
-    'Share of samples, by increasing margin'
+    'Share of points near samples, by increasing margin'
+
+    The area in the legend is the score:
+
+    >>> from margin_sklearn import margin_auc_score
+    >>> display.auc == margin_auc_score(model, X, y)
+    True
     """
 
     def __init__(
@@ -94,18 +110,15 @@ class MarginCurveDisplay:
         """
         check_bool("fill", fill)
         name = check_name(self.name if name is None else name)
-        ax = axes(ax)
-        # Margins of 0 are ties: not right.
+        ax = given_or_new(ax)
+        # Margins of 0 are ties: not correctly classified.
         wrong = np.searchsorted(self.value, 0.0, side="right")
         share = self.fraction[wrong - 1] if wrong else 0.0
         notes = [f"{100 * share:.{2 if share < 0.995 else 3}g} % wrong"]
         if self.auc is not None:
             notes.insert(0, f"AUC = {self.auc:.3g}")
         label = ", ".join(notes) if name is None else f"{name} ({', '.join(notes)})"
-        # Infinite margins (no gradient) are drawn at the largest finite one.
-        finite = self.value[np.isfinite(self.value)]
-        low, high = (finite.min(), finite.max()) if len(finite) else (-1.0, 1.0)
-        value = np.clip(self.value, low, high)
+        value = finite_margins(self.value)
         edges = np.concatenate([[0.0], self.fraction])
         heights = np.concatenate([value[:1], value])
         (self.line_,) = ax.plot(
@@ -120,19 +133,19 @@ class MarginCurveDisplay:
                 np.inf if self.ceiling is None else self.ceiling,
             )
             ax.fill_between(edges, base, clipped, step="pre", color=color, alpha=0.2, lw=0)
-        for bound, text in ((self.floor, "floor"), (self.ceiling, "ceiling")):
-            if bound is not None and not _has_line(ax, bound):
+        bounds = ((self.floor, "floor", "top"), (self.ceiling, "ceiling", "bottom"))
+        for bound, text, side in bounds:
+            if bound is not None and not has_line(ax, bound):
                 ax.axhline(bound, color="0.5", linestyle="--", linewidth=0.8)
                 ax.annotate(
-                    text, (0.01, bound), xycoords=("axes fraction", "data"), va="bottom",
+                    text, (0.01, bound), xycoords=("axes fraction", "data"), va=side,
                     fontsize="small", color="0.4",
                 )  # fmt: skip
         if share > 0:
             if fill:
                 ax.axvspan(0, share, color=color, alpha=0.1, lw=0)
             ax.plot([share], [0.0], marker="|", markersize=12, color=color)
-        if not _has_line(ax, 0.0):
-            ax.axhline(0.0, color="0.2", linewidth=0.8)
+        zero_line(ax)
         unit = {None: "logits", "distance": "distance to the boundary"}.get(
             self.scale, f"{self.scale}-scaled"
         )
@@ -152,11 +165,7 @@ class MarginCurveDisplay:
         X,
         y,
         *,
-        scale="distance",
-        at="samples",
-        floor=None,
-        ceiling=None,
-        max_samples=MAX_SAMPLES,
+        scorer=margin_auc_score,
         sample_weight=None,
         name=None,
         ax=None,
@@ -170,9 +179,10 @@ class MarginCurveDisplay:
             As for :func:`margins`.
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
         y : array-like of shape (n_samples,)
-        scale, at, floor, ceiling, max_samples
-            As for :func:`make_margin_auc_scorer`: with its settings the AUC in the legend is
-            its score. The curve of ``margin_auc_score`` is that of ``at="neighborhood"``.
+        scorer : MarginAUCScorer, default=margin_auc_score
+            Whose score is the area in the legend: ``margin_auc_score``, or what
+            :func:`make_margin_auc_scorer` returns for another scale, other bounds or margins
+            at the samples. The curve is that of the margins that it evaluates.
         sample_weight : array-like of shape (n_samples,), default=None
         name : str, default=None
             Name in the legend; None takes the estimator's class.
@@ -183,20 +193,26 @@ class MarginCurveDisplay:
         Returns
         -------
         display : MarginCurveDisplay
+
+        Raises
+        ------
+        TypeError
+            If ``scorer`` is none, or its settings are given instead of it.
         """
         need_matplotlib()
-        scorer = make_margin_auc_scorer(
-            scale, at=at, floor=floor, ceiling=ceiling, max_samples=max_samples
-        )
-        values, weight, floor, ceiling = scorer.distribution(estimator, X, y, sample_weight)
-        return cls._from_margins(
-            values,
-            weight,
-            floor,
-            ceiling,
-            scale,
-            type(estimator).__name__ if name is None else name,
-            "samples" if at == "samples" else "points near samples",
+        scorer = _check_scorer(scorer, kwargs)
+        check_name(name)
+        found = scorer.evaluate(estimator, X, y, sample_weight)
+        fraction, value = margin_curve(found.margins(), found.weights())
+        return cls(
+            fraction=fraction,
+            value=value,
+            auc=found.auc(),
+            floor=found.floor,
+            ceiling=found.ceiling,
+            scale=scorer.scale,
+            name=type(estimator).__name__ if name is None else name,
+            of="samples" if scorer.at == "samples" else "points near samples",
         ).plot(ax, **kwargs)
 
     @classmethod
@@ -247,62 +263,31 @@ class MarginCurveDisplay:
                 f"y_true holds {len(classes)} different labels, y_score is for {n_columns} "
                 "classes: every class must occur in y_true, so that columns have names."
             )
-        values = margins_from_logits(y_score, index)
-        return cls._from_margins(values, sample_weight, floor, ceiling, None, name).plot(
-            ax, **kwargs
-        )
-
-    @classmethod
-    def _from_margins(cls, values, sample_weight, floor, ceiling, scale, name, of="samples"):
         check_bounds(floor, ceiling)
+        values = margins_from_logits(y_score, index)
         fraction, value = margin_curve(values, sample_weight)
-        auc = margin_auc(values, sample_weight, floor=floor, ceiling=ceiling)
         return cls(
             fraction=fraction,
             value=value,
-            auc=auc,
+            auc=margin_auc(values, sample_weight, floor=floor, ceiling=ceiling),
             floor=floor,
             ceiling=ceiling,
-            scale=scale,
             name=name,
-            of=of,
+        ).plot(ax, **kwargs)
+
+
+def _check_scorer(scorer, others):
+    """The scorer, unless it is none or its settings are among the other arguments."""
+    given = [name for name in SETTINGS_OF_SCORERS if name in others]
+    if given:
+        settings = ", ".join(f"{name}={others[name]!r}" for name in given)
+        raise TypeError(
+            f"MarginCurveDisplay.from_estimator takes no {' and no '.join(given)}: pass "
+            f"scorer=make_margin_auc_scorer({settings}), whose score the area then is."
         )
-
-
-def need_matplotlib():
-    """Raise an ImportError that says how to get matplotlib, before anything is computed."""
-    try:
-        import matplotlib.pyplot  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"Displays need matplotlib, which cannot be imported ({error}): "
-            'pip install "margin-sklearn[plot]"'
-        ) from error
-
-
-def check_name(name):
-    """``name``, which must be a string or None."""
-    if name is not None and not isinstance(name, str):
-        refuse("name", "None or a string", name)
-    return name
-
-
-def axes(ax):
-    """``ax``, or new axes where it is None."""
-    need_matplotlib()
-    import matplotlib.pyplot as plt
-    from matplotlib.axes import Axes
-
-    if ax is None:
-        return plt.subplots()[1]
-    if not isinstance(ax, Axes):
-        refuse("ax", "None or matplotlib Axes", ax)
-    return ax
-
-
-def _has_line(ax, height):
-    """Whether a horizontal line already stands there, from a network drawn before."""
-    return any(
-        len(line.get_ydata()) == 2 and np.all(np.asarray(line.get_ydata()) == height)
-        for line in ax.lines
-    )
+    if not isinstance(scorer, MarginAUCScorer):
+        raise TypeError(
+            "scorer must be margin_auc_score or what make_margin_auc_scorer(...) returns, got "
+            f"{scorer!r}."
+        )
+    return scorer

@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..adapters.unwrap import find_inside
 from ..checks import as_numbers
 from ..subsets.selector import MarginSubsetSelector
-from .curve import _has_line, axes, check_name, need_matplotlib
+from .axes import check_name, finite_margins, given_or_new, need_matplotlib, zero_line
 
 __all__ = ["SubsetDisplay"]
 
@@ -84,15 +84,11 @@ class SubsetDisplay:
         display : SubsetDisplay
         """
         name = check_name(self.name if name is None else name)
-        ax = axes(ax)
+        ax = given_or_new(ax)
         order = np.argsort(self.margins, kind="stable")
         order = order[: np.count_nonzero(~np.isnan(self.margins))]  # NaN come last
         share = np.arange(1, len(order) + 1) / len(order)
-        value = self.margins[order]
-        # Infinite margins (no gradient) are drawn at the largest finite one.
-        finite = value[np.isfinite(value)]
-        low, high = (finite[0], finite[-1]) if len(finite) else (-1.0, 1.0)
-        value = np.clip(value, low, high)
+        value = finite_margins(self.margins[order])
         (self.line_,) = ax.plot(
             np.concatenate([[0.0], share]),
             np.concatenate([value[:1], value]),
@@ -123,8 +119,7 @@ class SubsetDisplay:
                 # Under the dots: there may be more of them.
                 **{**style, "color": "C3", "zorder": 3},
             )
-        if not _has_line(ax, 0.0):
-            ax.axhline(0.0, color="0.2", linewidth=0.8)
+        zero_line(ax)
         ax.set(
             xlabel="Share of samples, by increasing margin",
             ylabel="Margin",

@@ -1,8 +1,8 @@
-r"""Copies among the samples, exact and near: several rows that are one observation.
+r"""Duplicates (copies), exact and near: several rows that are one observation.
 
 Rows repeat where samples were drawn with replacement, oversampled, measured repeatedly or
 augmented. Whatever compares a sample with its neighbors is then misled, because its nearest
-neighbor is itself: its own label comes back. So copies are one here, told from the geometry
+neighbor is itself: its own label comes back. So duplicates are one here, found by geometry
 alone: rows that are equal, then rows whose distance lies *below a gap*. The number of
 neighbors grows steadily with the distance; where rows were copied with some jitter, there are
 those within the groups, those beyond, and next to none in between.
@@ -16,13 +16,13 @@ from .neighbors import nearest_neighbors, row_distances
 
 __all__ = ["copy_distance", "group_equal", "group_near", "least_growth", "rounding_of"]
 
-# Neighbors among which the gap is looked for: groups of up to .6 times as many are seen.
+# Neighbors among which the gap is searched for: groups of up to .6 times as many are seen.
 N_NEIGHBORS = (16, 64, 256)
 # From one distance to FACTOR times that, the number of neighbors grows by a half along a curve
 # (dimension 1), more in more dimensions. benchmarks/copies.py prints by how much it grows in
 # data with and without copies.
 FACTOR, GROWTH = 1.5, 0.15
-# It is looked at between these quantiles of the distances, above so many of them: a few
+# It is computed between these quantiles of the distances, above so many of them: a few
 # samples that happen to be close make gaps, too.
 QUANTILES = (0.005, 0.6)
 N_BELOW = 30
@@ -66,7 +66,7 @@ def copy_distance(distances, spread):
 
     The distances of some samples to their 16, 64 or 256 nearest neighbors are pooled. Copies
     are what lies below the distance :math:`d` where their number grows least from :math:`d` to
-    :math:`1.5 d`, if it grows by less than .15; looked for between the quantiles .005 and .6
+    :math:`1.5 d`, if it grows by less than .15; searched for between the quantiles .005 and .6
     and below a quarter of ``spread``. So is what is so close that only rounding can have
     made it different.
 

@@ -1,4 +1,4 @@
-"""The samples without their copies, in an order that is theirs alone."""
+"""The samples without their duplicates, in an order that is theirs alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .neighbors import nearest_neighbors
 
 __all__ = ["DistinctRows", "distinct_rows", "evenly"]
 
-# Samples by which gaps between distances are told, and typical distances: enough for a median.
+# Samples from which gaps and typical distances are computed: enough for a median.
 N_PILOT = 400
 # Copies of copies: jitter of several sizes.
 N_ROUNDS = 3

@@ -10,7 +10,7 @@ from ..data.rows import chunk_length
 
 __all__ = ["nearest_neighbors", "row_distances"]
 
-# Neighbors looked at beyond those wanted: the distances that they are found by are rounded.
+# Candidates beyond the neighbors wanted: the distances that they are found by are rounded.
 N_SPARE = 8
 # Distances held at a time (16 MB).
 MAX_DISTANCES = 2**21

@@ -1,8 +1,5 @@
-"""Pseudo-points: where, off its training samples, a network is looked at."""
+"""Pseudo-points: perturbed samples, at which a network is evaluated."""
 
-import threading
-import warnings
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 import joblib
@@ -10,52 +7,49 @@ import numpy as np
 import scipy.sparse
 from sklearn.utils import check_random_state
 
-from ..exceptions import LocalityWarning
+from ..data.rows import take_rows
+from .cache import PERTURBED_SAMPLES
 from .distinct import distinct_rows, evenly
+from .locality import tell_copies, tell_few, tell_no_locality
 from .neighbors import nearest_neighbors
 from .prepared_rows import PreparedRows
 from .residual_steps import Neighborhood, local_neighborhood
 from .step_length import calibrated_length
+from .transformed_rows import TransformedRows
+from .trust import label_trust
 
-__all__ = ["PseudoPoints", "distance_unit", "label_trust", "pseudo_points"]
+__all__ = ["PseudoPoints", "distance_unit", "perturbed_samples", "pseudo_points"]
 
 # Steps from each anchor: one for each of its neighbors, but from many anchors two are enough.
 N_DRAWS, MOST_DRAWS, N_POINTS = 2, 8, 4000
-# Samples, and steps from each, by which the length of the steps is settled.
-N_CALIBRATION = 600
-N_CALIBRATION_DRAWS = 3
-# Samples by which δ is taken where no steps are needed.
+# Samples, and steps from each, on which the step length is chosen.
+N_STEP_LENGTH = 600
+N_STEP_LENGTH_DRAWS = 3
+# Samples from which δ is computed where no steps are needed.
 N_ANCHORS = 2000
 # Numbers in the steps at most (256 MB); for very wide inputs there are fewer anchors.
 MAX_STEPS = 2**26
-# δ beyond this share of the median distance between samples: near and far are the same.
-NO_LOCALITY = 0.7
-# Share of copies from which on it is said what they are taken for.
-COPIES_TOLD = 0.05
-# A sample is reconstructed from three others at least; from fewer than FEW samples the score's
-# standard error is a tenth or more.
-FEWEST, FEW = 4, 20
-CACHE_BYTES = 2**28
-
-_cache: OrderedDict = OrderedDict()
-_cache_lock = threading.RLock()
+# A sample is reconstructed from three others at least.
+FEWEST = 4
 
 
 @dataclass(frozen=True)
 class PseudoPoints:
-    """Points around some of the samples, in the space where the network sees them.
+    """Perturbed samples: points around some of the samples, in the network's input space.
 
-    Copies of one row are one anchor, and a *case* is an anchor with one of its labels: of
-    samples without copies each is one case.
+    Duplicates of one row are one anchor, and a *case* is an anchor with one of its labels: of
+    samples without duplicates each is one case.
 
     Attributes
     ----------
+    rows : array or sparse array of shape (n_anchors, n_features)
+        The anchors as the network takes them, flat; in float32 where that is exact.
     neighborhood : Neighborhood
         In units of the inputs.
     length : float
         Factor on its steps, from :func:`~margin_sklearn.neighborhoods.calibrated_length`.
     anchor : ndarray of int of shape (n_cases,)
-        Index of each case's anchor.
+        Each case's anchor, as a position among the anchors.
     label : ndarray of int of shape (n_cases,)
         Class index of each case.
     case : ndarray of int of shape (n_samples,)
@@ -64,12 +58,19 @@ class PseudoPoints:
         What :func:`label_trust` gives.
     """
 
+    rows: np.ndarray | scipy.sparse.csr_array
     neighborhood: Neighborhood
     length: float
     anchor: np.ndarray
     label: np.ndarray
     case: np.ndarray
     trust: np.ndarray
+
+    @property
+    def nbytes(self):
+        """Memory that the largest parts take."""
+        rows = self.rows.data if scipy.sparse.issparse(self.rows) else self.rows
+        return rows.nbytes + self.neighborhood.steps.nbytes + self.case.nbytes
 
     def weights(self, sample_weight=None):
         """Weight of each case: the sum of its samples' weights, or their number."""
@@ -84,22 +85,31 @@ class PseudoPoints:
         return replace(self, neighborhood=replace(hood, steps=steps))
 
 
+@dataclass(frozen=True)
+class _Known:
+    """Where the points of samples that were transformed before are in the cache."""
+
+    key: tuple
+    signature: tuple
+
+
 def pseudo_points(network, X, y, max_samples, random_state=0):
     """Pseudo-points around the samples, or around ``max_samples`` that are chosen at random.
 
     They depend on the inputs as the network sees them, on the labels and, where there are more
     than ``max_samples``, on the random state alone; not on the order of the samples. The
-    latest are kept in memory: all candidates of a search with the same inputs share them, in
-    each of its processes.
+    latest are kept in memory (:mod:`~margin_sklearn.neighborhoods.cache`): all candidates of a
+    search with the same inputs share them, in each of its processes.
 
     Parameters
     ----------
     network : Network
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
+        What ``network.transform`` returned, where it has transformers.
     y : ndarray of int of shape (n_samples,)
         Class indices.
     max_samples : int or None
-        Copies of one row count as one.
+        Duplicates of one row count as one.
     random_state : int or RandomState instance, default=0
 
     Returns
@@ -116,34 +126,68 @@ def pseudo_points(network, X, y, max_samples, random_state=0):
     LocalityWarning
         If nearest neighbors are about as far from each other as any two samples, if there are
         fewer than 20 different samples, or, once for a data set, if 5 % of the samples or more
-        are copies.
+        are duplicates.
     """
+    samples = TransformedRows(replace(network, transformers=()), X)
+    return _find(samples, y, max_samples, random_state, check_labels=False)
+
+
+def perturbed_samples(samples, y, max_samples, random_state=0):
+    """The same as :func:`pseudo_points`, without transforming samples that are known.
+
+    Samples that were transformed before, by transformers with the same content, and whose
+    points are in the cache, are neither transformed nor prepared again, but for the first of
+    them: columns that do not fit raise as for ``predict``.
+
+    Parameters
+    ----------
+    samples : TransformedRows
+    y, max_samples, random_state
+        As for :func:`pseudo_points`.
+
+    Returns
+    -------
+    points : PseudoPoints
+
+    Raises
+    ------
+    ValueError
+        As there, or, where they are computed, if the network has no output for a class index.
+    """
+    return _find(samples, y, max_samples, random_state, check_labels=True)
+
+
+def _find(samples, y, max_samples, random_state, check_labels):
     seed = int(check_random_state(random_state).randint(2**31 - 1))
-    prepared = PreparedRows(network, X)
     if max_samples is None or len(y) <= max_samples:
-        # All are looked at: there is nothing to choose.
+        # All are scored: there is nothing to choose.
         max_samples, seed = None, 0
-    key = (joblib.hash(prepared.keys), prepared.width, joblib.hash(y), max_samples, seed)
-    points = _cached(key, lambda: _make(prepared, y, max_samples, seed))
-    hood = points.neighborhood
-    if hood.distance > NO_LOCALITY * hood.spread > 0:
-        warnings.warn(
-            f"The nearest neighbor of a sample is {hood.distance:.3g} away, any other sample "
-            f"{hood.spread:.3g} (medians): the inputs have no near and far, as rows of many "
-            "indicator columns have none, and margins in neighborhoods mean little. Choose by "
-            "cross-validation here (cv=5 with scoring='accuracy').",
-            LocalityWarning,
-            stacklevel=6,
-        )
-    if len(hood.anchors) < FEW and (max_samples is None or max_samples >= FEW):
-        warnings.warn(
-            f"The score rests on {len(hood.anchors)} different samples: its standard error "
-            "may be a tenth or more, so that it hardly tells networks apart. Give more "
-            "samples, or choose by cross-validation.",
-            LocalityWarning,
-            stacklevel=6,
-        )
+    network = samples.network
+    digest = samples.digest(y, max_samples, seed)
+    points = _recalled(samples, digest)
+    if points is None:
+        rows = samples.rows
+        if check_labels:
+            # Before anything is computed from them; of known points they are checked later.
+            network.check_labels(network.inputs(take_rows(rows, slice(0, 1))), y)
+        prepared = PreparedRows(network, rows)
+        key = (joblib.hash(prepared.keys), prepared.width, joblib.hash(y), max_samples, seed)
+        points = PERTURBED_SAMPLES.get(key, lambda: _make(prepared, y, max_samples, seed))
+        signature = None if digest is None else samples.sign()
+        if signature is not None:
+            PERTURBED_SAMPLES.put(digest, _Known(key, signature))
+    tell_no_locality(points.neighborhood)
+    tell_few(len(points.neighborhood.anchors), max_samples)
     return points
+
+
+def _recalled(samples, digest):
+    """Points that the cache has for samples transformed before; None if it has none."""
+    known = None if digest is None else PERTURBED_SAMPLES.peek(digest)
+    if known is None:
+        return None
+    points = PERTURBED_SAMPLES.peek(known.key)
+    return points if points is not None and samples.signed(known.signature) else None
 
 
 def _make(prepared, y, max_samples, seed):
@@ -155,7 +199,7 @@ def _make(prepared, y, max_samples, seed):
             f"take at least {FEWEST}. Give more samples; or score with at='samples', "
             "floor=None and ceiling=None, or fit with restore_best=None."
         )
-    _tell_copies(distinct, prepared.n)
+    tell_copies(distinct, prepared.n)
     most = max(1, MAX_STEPS // (N_DRAWS * width))
     n_anchors = min(n, most, n if max_samples is None else max_samples)
     anchors = np.arange(n)
@@ -165,14 +209,14 @@ def _make(prepared, y, max_samples, seed):
     n_steps = min(MOST_DRAWS, N_POINTS // n_anchors, MAX_STEPS // (n_anchors * width))
     hood = local_neighborhood(distinct.rows, n, anchors, max(N_DRAWS, n_steps))
     # The kernel classifiers learn few samples: steps between those, not between all.
-    some = evenly(n, min(most, N_CALIBRATION))
+    some = evenly(n, min(most, N_STEP_LENGTH))
     sample = distinct.rows(some)
     sample = np.asarray(sample.toarray() if scipy.sparse.issparse(sample) else sample)
     length = 1.0
     counts = _label_counts(distinct.group, y, n)
     if len(some) >= FEWEST:
         among = local_neighborhood(
-            sample.__getitem__, len(some), np.arange(len(some)), N_CALIBRATION_DRAWS
+            sample.__getitem__, len(some), np.arange(len(some)), N_STEP_LENGTH_DRAWS
         )
         shares = counts[some].toarray()
         shares = shares / shares.sum(axis=1, keepdims=True)
@@ -186,9 +230,11 @@ def _make(prepared, y, max_samples, seed):
     cases = np.full(prepared.n, -1)
     cases[scored] = case
     anchor, label = np.divmod(pairs, n_classes)
+    places = distinct.first[hood.anchors]
     return PseudoPoints(
+        _narrow(prepared.flat(places)),
         Neighborhood(
-            distinct.first[hood.anchors],
+            places,
             hood.steps,
             hood.distance * prepared.unit,
             hood.spread * prepared.unit,
@@ -202,26 +248,19 @@ def _make(prepared, y, max_samples, seed):
     )
 
 
+def _narrow(rows):
+    """Rows in float32 if none of their values changes by it."""
+    with np.errstate(over="ignore"):
+        narrow = rows.astype(np.float32)
+    return rows if (narrow != rows).sum() else narrow
+
+
 def _label_counts(group, y, n_groups):
     known = group >= 0
     return scipy.sparse.coo_array(
         (np.ones(np.count_nonzero(known)), (group[known], y[known])),
         shape=(n_groups, int(y.max()) + 1),
     ).tocsr()
-
-
-def _tell_copies(distinct, n_samples):
-    share = (distinct.n_exact + distinct.n_near) / n_samples
-    if share >= COPIES_TOLD:
-        warnings.warn(
-            f"{share:.0%} of the {n_samples} samples are copies of others "
-            f"({distinct.n_exact} exact, {distinct.n_near} near). The score takes each group "
-            "of copies for one sample that weighs as many: its neighbors are other groups, "
-            "and all its labels count. Cross-validation needs the groups kept together "
-            "(GroupKFold).",
-            LocalityWarning,
-            stacklevel=8,
-        )
 
 
 def distance_unit(network, X):
@@ -231,7 +270,7 @@ def distance_unit(network, X):
     ----------
     network : Network
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
-        Copies count as one. Of more than 2,000 different samples, so many are taken.
+        Duplicates count as one. Of more than 2,000 different samples, so many are taken.
 
     Returns
     -------
@@ -255,72 +294,4 @@ def distance_unit(network, X):
         distance, _ = nearest_neighbors(distinct.rows, n, evenly(n, N_ANCHORS), 1)
         return float(np.median(distance)) * prepared.unit
 
-    return _cached((joblib.hash(prepared.keys), prepared.width), make)
-
-
-def label_trust(counts, neighbors, anchor, label):
-    r"""Probability of each case's label not to be random, by the labels of its neighbors.
-
-    With :math:`q_i(y)` the share of label :math:`y` among the neighbors of sample :math:`i`
-    (one count more, shared by the :math:`C` classes) and :math:`\hat\varepsilon` the mean of
-    :math:`1 - q_i(y_i)`, it is
-
-    .. math:: \frac{(1 - \hat\varepsilon)\, q_i(y_i)}
-                   {(1 - \hat\varepsilon)\, q_i(y_i) + \hat\varepsilon / C}:
-
-    Bayes' rule for a label that is drawn either from the neighborhood or, with probability
-    :math:`\hat\varepsilon`, uniformly.
-
-    Parameters
-    ----------
-    counts : sparse array of shape (n_rows, n_classes)
-        How often each row has each label.
-    neighbors : ndarray of int of shape (n_anchors, n_neighbors)
-        Rows next to each anchor.
-    anchor, label : ndarray of int of shape (n_cases,)
-
-    Returns
-    -------
-    trust : ndarray of shape (n_cases,)
-        In [0, 1].
-
-    Examples
-    --------
-    Two neighbors of the same label, two of another:
-
-    >>> import numpy as np
-    >>> from scipy.sparse import csr_array
-    >>> from margin_sklearn.neighborhoods import label_trust
-    >>> counts = csr_array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1]])
-    >>> neighbors = np.array([[1, 2], [3, 4]])
-    >>> label_trust(counts, neighbors, np.array([0, 1]), np.array([0, 0])).round(2)
-    array([0.62, 0.25])
-    """
-    n_classes = max(2, int((counts.sum(axis=0) > 0).sum()))
-    rows = scipy.sparse.csr_array(counts / counts.sum(axis=1)[:, None])
-    same = np.zeros(len(label))
-    for rank in range(neighbors.shape[1]):
-        same += np.asarray(rows[neighbors[anchor, rank]][np.arange(len(label)), label]).ravel()
-    share = (same + 1 / n_classes) / (neighbors.shape[1] + 1)
-    noise = np.mean(1 - share)
-    kept = (1 - noise) * share
-    return kept / (kept + noise / n_classes)
-
-
-def _cached(key, make):
-    """What ``make`` made for this key, the latest kept up to 256 MB."""
-    with _cache_lock:
-        value = _cache.pop(key, None)
-        if value is None:
-            value = make()
-        _cache[key] = value
-        size = sum(map(_n_bytes, _cache.values()))
-        while size > CACHE_BYTES and len(_cache) > 1:
-            size -= _n_bytes(_cache.popitem(last=False)[1])
-    return value
-
-
-def _n_bytes(value):
-    if not isinstance(value, PseudoPoints):
-        return 0
-    return value.neighborhood.steps.nbytes + value.case.nbytes
+    return PERTURBED_SAMPLES.get((joblib.hash(prepared.keys), prepared.width), make)

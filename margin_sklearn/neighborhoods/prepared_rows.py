@@ -8,12 +8,12 @@ import scipy.sparse
 
 from ..data.rows import chunk_length, take_rows
 
-__all__ = ["PreparedRows"]
+__all__ = ["PreparedRows", "SomeRows"]
 
-# Prepared data of up to so many numbers are kept while they are looked at; more stream. Rows
+# Prepared data of up to so many numbers are kept while they are in use; more stream. Rows
 # of sparse data are picked fast anyway.
 WHOLE, WHOLE_SPARSE = 2**22, 2**17
-# Samples, at most, that origin and scale are taken from.
+# Samples, at most, that origin and unit are computed from.
 N_ORIGIN = 1000
 # Beyond this many scales a number is cut off: its square is to stay a float32 number.
 LARGEST = 1e15
@@ -47,13 +47,13 @@ class PreparedRows:
     def __init__(self, network, X):
         self._network, self._X = network, X
         self.n = X.shape[0]
-        first = self._flat(slice(0, 1))
+        first = self.flat(slice(0, 1))
         self.width, self.sparse = first.shape[1], scipy.sparse.issparse(first)
         if scipy.sparse.issparse(X):
             whole = X.nnz <= min(WHOLE, WHOLE_SPARSE)
         else:
             whole = self.n * self.width <= WHOLE
-        self._held = self._flat(slice(0, self.n)) if whole else None
+        self._held = self.flat(slice(0, self.n)) if whole else None
         self.keys = self._keys()
 
     @cached_property
@@ -72,10 +72,10 @@ class PreparedRows:
 
     @cached_property
     def _some(self):
-        """Rows that origin and scale are taken from: settled by the rows, not their order."""
+        """Rows for origin and unit: chosen by their content, whatever the order."""
         _, distinct = np.unique(self.keys, return_index=True)
         index = distinct[: min(N_ORIGIN, chunk_length(self.width))]
-        some = self._flat(index) if self._held is None else self._held[index]
+        some = self.flat(index) if self._held is None else self._held[index]
         return some.toarray() if self.sparse else some
 
     @cached_property
@@ -86,17 +86,20 @@ class PreparedRows:
         self._held = None  # no longer needed: keys, origin and unit are known
         return whole
 
+    @property
+    def held(self):
+        """All rows as they are in memory, array or CSR; None where they stream."""
+        return self._whole
+
     def __call__(self, index):
         """Rows at ``index``, a slice or positions: array or CSR of shape (n, width)."""
         if self._whole is not None:
             return self._whole[index]
-        return self._placed(self._flat(index))
+        return self._placed(self.flat(index))
 
     def at(self, positions):
-        """Function to rows from indices into ``positions``, which are looked up once."""
-        if self._whole is not None:
-            return self._whole[positions].__getitem__
-        return lambda index: self(positions[index])
+        """The rows at some positions alone; see :class:`SomeRows`."""
+        return SomeRows(self, positions)
 
     def distances_from_mean(self, positions):
         """Distance of the rows at ``positions`` from their mean, of shape (n_positions,)."""
@@ -117,7 +120,8 @@ class PreparedRows:
                 found.append(np.einsum("ij,ij->i", rows, rows))
         return np.sqrt(np.concatenate(found))
 
-    def _flat(self, index):
+    def flat(self, index):
+        """Rows at ``index`` as the network takes them: flat, in float64, not placed."""
         rows = self._network.prepare(take_rows(self._X, index))
         if scipy.sparse.issparse(rows):
             rows = scipy.sparse.csr_array(rows, dtype=np.float64)
@@ -149,7 +153,7 @@ class PreparedRows:
         step = chunk_length(self.width)
         for start in range(0, self.n, step):
             part = slice(start, start + step)
-            rows = self._flat(part) if self._held is None else self._held[part]
+            rows = self.flat(part) if self._held is None else self._held[part]
             # A 0 is hashed to 0, so that those that are not stored make no difference.
             if self.sparse:
                 terms = _hashed(rows.data) * factors[rows.indices]
@@ -158,6 +162,30 @@ class PreparedRows:
             else:
                 keys[part] = (_hashed(rows) * factors).sum(axis=1, dtype=np.uint64)
         return keys
+
+
+class SomeRows:
+    """Some of the prepared rows, by their positions among these: ``rows(index)``.
+
+    Parameters
+    ----------
+    prepared : PreparedRows
+    positions : ndarray of int of shape (n_rows,)
+        Positions among all prepared rows. They are looked up once, if all are in memory.
+    """
+
+    def __init__(self, prepared, positions):
+        self._prepared, self._positions = prepared, positions
+        self._rows = None if prepared.held is None else prepared.held[positions]
+
+    def __len__(self):
+        return len(self._positions)
+
+    def __call__(self, index):
+        """Rows at ``index``, a slice or positions: array or CSR of shape (n, width)."""
+        if self._rows is not None:
+            return self._rows[index]
+        return self._prepared(self._positions[index])
 
 
 def _hashed(values):

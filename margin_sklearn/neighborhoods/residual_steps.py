@@ -17,11 +17,11 @@ from .neighbors import nearest_neighbors
 
 __all__ = ["Neighborhood", "local_neighborhood"]
 
-# Numbers of neighbors to reconstruct from; which of them is settled by the data.
+# Numbers of neighbors to reconstruct from; which of them is chosen by the data.
 N_NEIGHBORS = (3, 4, 5, 6, 8, 10, 12, 16)
 # Share of the neighbors' mean squared distance that regularises the reconstruction.
 RIDGE = 0.1
-# Anchors by which the number of neighbors is settled: enough for a median.
+# Anchors by which the number of neighbors is chosen: enough for a median.
 N_PILOT = 200
 # A factor on the steps that is further from 1 would make them of rounding.
 FARTHEST = 5

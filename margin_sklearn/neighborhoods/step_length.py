@@ -1,11 +1,11 @@
-"""How long the steps into the neighborhoods are: settled on classifiers of known error.
+"""The length of the steps into the neighborhoods, chosen on classifiers of known error.
 
-After steps of length 0 a network that has memorised wrong labels is right everywhere; after
-too long ones no network is. Between them lies a length at which the accuracy *at the steps'
-ends* is the accuracy *on new samples*. For kernel ridge regression the latter can be had
-without a new sample: its leave-one-out residuals have a closed form. So the steps are
-shortened until kernel classifiers, from smooth to memorising ones, are as accurate at their
-ends as they are under leave-one-out, on the same samples and labels.
+After steps of length 0 a network that has memorised wrong labels classifies all of them
+correctly; after too long ones no network does. Between them lies a length at which the
+accuracy *at the steps' ends* is the accuracy *on new samples*. For kernel ridge regression
+the latter can be had without a new sample: its leave-one-out residuals have a closed form. So
+the steps are shortened until kernel classifiers, from smooth to memorising ones, are as
+accurate at their ends as they are under leave-one-out, on the same samples and labels.
 """
 
 import numpy as np

@@ -1,103 +1,109 @@
-"""Margins of a network: at the samples, at points near them, and their distribution."""
+"""Margins of a network at points of any kind: the one loop over them."""
 
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 
+from ..adapters.registry import as_network
 from ..checks import check_rows
-from ..data.rows import chunk_length, take_rows
-from ..neighborhoods.perturbed import distance_unit, pseudo_points
 from ..scales.registry import SAMPLE_SIZES, get_scale
+from .points import SamplePoints
 
-__all__ = [
-    "DEFAULT",
-    "check_samples",
-    "margin_distribution",
-    "margins_around",
-    "margins_at",
-]
+__all__ = ["check_samples", "encode_samples", "margins", "margins_at", "margins_of"]
 
-# The settings of margin_auc_score: what benchmarks/rank.py found best on the tasks that it
-# tunes on.
-DEFAULT = {"scale": "distance", "at": "neighborhood", "floor": -0.07, "ceiling": 0.07}
-# 200 rank networks worse there; more than these were not tried.
-MAX_SAMPLES = 2000
-# Numbers at most in the samples that a scale is settled on (256 MB of float32).
+# Numbers at most in the samples that a scale is computed from (256 MB of float32).
 MAX_SAMPLE_NUMBERS = 2**26
 
 
-def margin_distribution(
-    network,
-    X,
-    index,
-    weight=None,
-    *,
-    scale,
-    at,
-    floor=None,
-    ceiling=None,
-    max_samples=MAX_SAMPLES,
-    noise_weight=False,
-    random_state=0,
-):
-    """The margins that a score is the area of, their weights, and the bounds of the area.
+def margins(estimator, X, y, *, scale=None):
+    r"""Margin of each sample: how far the network prefers its label to every other one.
 
     Parameters
     ----------
-    network : Network
-    X : array, DataFrame or sparse matrix of shape (n_samples, ...)
-    index : ndarray of int of shape (n_samples,)
-        Class indices.
-    weight : ndarray of shape (n_samples,), default=None
-    scale, at, floor, ceiling, max_samples, noise_weight, random_state
-        As for :func:`make_margin_auc_scorer`.
+    estimator : estimator
+        A fitted :class:`MarginClassifier`, skorch net, ``MLPClassifier`` or linear
+        classifier, alone, as the last step of a Pipeline, or inside a fitted search.
+    X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+        As for ``estimator.predict``.
+    y : array-like of shape (n_samples,)
+        Labels.
+    scale : str or None, default=None
+        What the margins are divided by: "distance", "frobenius", "path", "spectral" or
+        "total_variation" (:mod:`margin_sklearn.scales`); None gives differences of logits.
+
+    Returns
+    -------
+    margins : ndarray of float64 of shape (n_samples,)
+        Positive exactly where ``estimator.predict`` gives ``y`` (0 where two classes tie).
+
+    Raises
+    ------
+    TypeError
+        If the estimator holds no network, or the scale cannot handle it.
+    ValueError
+        If ``y`` holds a label the estimator was not fitted on, or the network gives NaN.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from margin_sklearn import margins
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> ((margins(model, X, y) > 0) == (model.predict(X) == y)).all()
+    np.True_
+    """
+    network = as_network(estimator)
+    X, index = check_samples(network, X, y)
+    return margins_at(network, X, index, get_scale(scale))
+
+
+def margins_of(points, scale):
+    """Scaled margins at points, with the class indices of their cases.
+
+    Parameters
+    ----------
+    points : SamplePoints or PerturbedPoints
+        They hold the network.
+    scale : callable
+        One of ``scales.SCALES``.
 
     Returns
     -------
     margins : ndarray of float64 of shape (n_cases, n_points)
-        One point a sample or, with ``at="neighborhood"``, several for each sample, where
-        copies of one row with one label are one.
-    weight : ndarray of shape (n_cases,) or None
-    floor, ceiling : float or None
-        In the units of the margins.
+
+    Raises
+    ------
+    ValueError
+        If there is no output for a class index, or the network gives NaN.
     """
-    scaled = get_scale(scale)
-    if at == "neighborhood":
-        with network.evaluating():
-            _known_labels(network, X, index)
-        points = pseudo_points(network, X, index, max_samples, random_state)
-        unit = points.neighborhood.distance
-        values = margins_around(network, X, scaled, points)
-        weight = points.weights(weight)
-        if noise_weight:
-            weight = weight * points.trust
-    else:
-        unit = 1.0
-        if scale == "distance" and (floor is not None or ceiling is not None):
-            unit = distance_unit(network, X)
-        if max_samples is not None and len(index) > max_samples:
-            random = check_random_state(random_state)
-            chosen = np.sort(random.choice(len(index), int(max_samples), replace=False))
-            X, index = take_rows(X, chosen), index[chosen]
-            weight = None if weight is None else weight[chosen]
-        values = margins_at(network, X, index, scaled)[:, None]
-    # A distance means something only beside those between the samples.
-    unit = unit if scale == "distance" else 1.0
-    return (
-        values,
-        weight,
-        None if floor is None else floor * unit,
-        None if ceiling is None else ceiling * unit,
+    network, label, n_points = points.network, points.label, points.n_points
+    example = points.examples(1)
+    network.check_labels(example, label)
+    with network.evaluating():
+        scaled = scale(network, _examples_for(scale, points, example))
+
+    def evaluate(x, chunk):
+        return scaled(x, x.new_tensor(label[chunk], dtype=int).repeat_interleave(n_points))
+
+    result = np.empty((len(label), n_points))
+    chunks = network.in_chunks(
+        evaluate, points.inputs, len(label), example.numel(), per_row=n_points
     )
+    for chunk, found in chunks:
+        result[chunk] = found.cpu().numpy().reshape(-1, n_points)
+    _refuse_nan(points, result)
+    return result
 
 
 def margins_at(network, X, index, scale):
-    """Scaled margins at the samples.
+    """Scaled margins at samples.
 
     Parameters
     ----------
     network : Network
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
+        Behind the transformers, as :func:`check_samples` gives it.
     index : ndarray of int of shape (n_samples,)
         Class indices.
     scale : callable
@@ -107,82 +113,25 @@ def margins_at(network, X, index, scale):
     -------
     margins : ndarray of float64 of shape (n_samples,)
     """
-    result = np.empty(len(index))
-    with network.evaluating():
-        scaled, step = _start(network, X, index, scale)
-        for start in range(0, len(index), step):
-            rows = slice(start, start + step)
-            x = network.inputs(take_rows(X, rows))
-            result[rows] = scaled(x, x.new_tensor(index[rows], dtype=int)).cpu().numpy()
-    _refuse_nan(network, X, np.isnan(result), np.arange(len(index)))
-    return result
+    return margins_of(SamplePoints(network, X, index), scale)[:, 0]
 
 
-def margins_around(network, X, scale, points):
-    """Scaled margins at the pseudo-points around the samples, with the samples' labels.
-
-    Parameters
-    ----------
-    network, X, scale
-        As for :func:`margins_at`.
-    points : PseudoPoints
-
-    Returns
-    -------
-    margins : ndarray of float64 of shape (n_cases, n_steps)
-    """
-    hood = points.neighborhood
-    n_steps = hood.steps.shape[1]
-    length = points.length * hood.distance
-    result = np.empty((len(points.label), n_steps))
-    with network.evaluating():
-        scaled, step = _start(network, X, points.label, scale)
-        step = max(1, step // n_steps)
-        for start in range(0, len(result), step):
-            cases = slice(start, start + step)
-            anchors = points.anchor[cases]
-            x = network.inputs(take_rows(X, hood.anchors[anchors]))
-            moves = torch.from_numpy(hood.steps[anchors]).to(x)
-            moves = moves.reshape(len(x), n_steps, *x.shape[1:])
-            around = (x[:, None] + length * moves).flatten(0, 1)
-            y = x.new_tensor(points.label[cases], dtype=int).repeat_interleave(n_steps)
-            result[cases] = scaled(around, y).cpu().numpy().reshape(-1, n_steps)
-    _refuse_nan(network, X, np.isnan(result).any(axis=1), hood.anchors[points.anchor])
-    return result
-
-
-def _start(network, X, index, scale):
-    """The scale for this network, and how many samples to take at a time."""
-    example = _known_labels(network, X, index)
-    sample = example
-    n = X.shape[0]
+def _examples_for(scale, points, example):
+    """The samples that a scale is computed from; most scales need only their shape."""
     most = max(2, MAX_SAMPLE_NUMBERS // max(1, example.numel()))
-    size = min(SAMPLE_SIZES.get(scale, 1), n, most)
-    if size > 1:
-        # Evenly spaced, so that no chance is in it; all of them, if that is not too many.
-        sample = network.inputs(take_rows(X, np.arange(size) * n // size))
-    # A network may be far wider than its input: an eighth of what the input alone allows.
-    return scale(network, sample), chunk_length(example.numel(), limit=2**18)
+    size = min(SAMPLE_SIZES.get(scale, 1), most)
+    return example if size == 1 else points.examples(size)
 
 
-def _known_labels(network, X, index):
-    """The first input, if the network has an output for each of the class indices."""
-    example = network.inputs(take_rows(X, slice(0, 1)))
-    with torch.no_grad():
-        n_outputs = network.logits(example).shape[1]
-    if index.min() < 0 or index.max() >= n_outputs:
-        bad = index.min() if index.min() < 0 else index.max()
-        raise ValueError(f"y holds label {bad}, but the network has {n_outputs} outputs.")
-    return example
-
-
-def _refuse_nan(network, X, bad, positions):
-    """Say what is not a number: the weights, the inputs' size, or the network's doing."""
+def _refuse_nan(points, values):
+    """Say why a margin is not a number: the weights, the inputs' size, or the network."""
+    bad = np.isnan(values).any(axis=1)
     if not bad.any():
         return
-    position = positions[bad.argmax()]
-    x = network.inputs(take_rows(X, [position]))
-    if not all(torch.isfinite(value).all() for value in network.module.state_dict().values()):
+    case = bad.argmax()
+    x = points.inputs(slice(case, case + 1))
+    weights = points.network.module.state_dict().values()
+    if not all(torch.isfinite(value).all() for value in weights):
         reason = "its weights are not finite, as after a fit that diverged"
     elif x.abs().max() > 1e6:
         reason = (
@@ -191,11 +140,11 @@ def _refuse_nan(network, X, bad, positions):
         )
     else:
         reason = "its logits or their gradient are infinite or NaN there"
-    raise ValueError(f"The network gives NaN for sample {position}: {reason}.")
+    raise ValueError(f"The network gives NaN for sample {points.sample(case)}: {reason}.")
 
 
-def check_samples(network, X, y):
-    """The user's X and y as the other functions of this module take them.
+def encode_samples(network, X, y):
+    """The user's X with rows to index, and class indices of y; no transformer runs.
 
     Parameters
     ----------
@@ -206,8 +155,7 @@ def check_samples(network, X, y):
     Returns
     -------
     X : array, DataFrame, sparse CSR matrix or tensor
-        With rows to slice, as the transformers of a Pipeline make them of all rows at once;
-        otherwise its values are not looked at.
+        Its values are not checked.
     index : ndarray of int of shape (n_samples,)
         Class indices.
 
@@ -227,8 +175,30 @@ def check_samples(network, X, y):
         )
     if hasattr(X, "tocsr"):
         X = X.tocsr()
-    y = column_or_1d(y)
-    index = network.encode(y)
+    return X, network.encode(column_or_1d(y))
+
+
+def check_samples(network, X, y):
+    """The user's X behind the transformers of a Pipeline, and class indices of y.
+
+    Parameters
+    ----------
+    network, X, y
+        As for :func:`encode_samples`.
+
+    Returns
+    -------
+    X : array, DataFrame, sparse CSR matrix or tensor
+        What the transformers make of all rows at once; its values are not checked.
+    index : ndarray of int of shape (n_samples,)
+        Class indices.
+
+    Raises
+    ------
+    ValueError
+        As there.
+    """
+    X, index = encode_samples(network, X, y)
     X = network.transform(X)
     if hasattr(X, "tocsr"):
         X = X.tocsr()

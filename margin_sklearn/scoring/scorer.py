@@ -1,6 +1,6 @@
 """margin_auc_score: the area under the margin distribution, as a scikit-learn scorer."""
 
-import warnings
+from dataclasses import asdict, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,67 +9,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 
 from ..adapters.registry import as_network
-from ..checks import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_random_state_parameter,
-)
 from ..data.weights import check_sample_weight
-from ..scales.registry import get_scale
-from .curve import check_bounds, margin_auc
-from .evaluation import (
-    DEFAULT,
-    MAX_SAMPLES,
-    check_samples,
-    margin_distribution,
-    margins_at,
-)
+from ..neighborhoods.locality import warn_caller
+from .distribution import DEFAULT, DistributionSettings, margin_distribution
+from .evaluation import encode_samples
 
-__all__ = ["MarginAUCScorer", "make_margin_auc_scorer", "margin_auc_score", "margins"]
-
-
-def margins(estimator, X, y, *, scale=None):
-    r"""Margin of each sample: how far the network prefers its label to every other one.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted :class:`MarginClassifier`, skorch net, ``MLPClassifier`` or linear
-        classifier, alone, as the last step of a Pipeline, or inside a fitted search.
-    X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-        As for ``estimator.predict``.
-    y : array-like of shape (n_samples,)
-        Labels.
-    scale : str or None, default=None
-        What the margins are divided by: "distance", "frobenius", "path", "spectral" or
-        "total_variation" (:mod:`margin_sklearn.scales`); None gives differences of logits.
-
-    Returns
-    -------
-    margins : ndarray of float64 of shape (n_samples,)
-        Positive exactly where ``estimator.predict`` gives ``y`` (0 where two classes tie).
-
-    Raises
-    ------
-    TypeError
-        If the estimator holds no network, or the scale cannot handle it.
-    ValueError
-        If ``y`` holds a label the estimator was not fitted on, or the network gives NaN.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from margin_sklearn import margins
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
-    >>> ((margins(model, X, y) > 0) == (model.predict(X) == y)).all()
-    np.True_
-    """
-    network = as_network(estimator)
-    X, index = check_samples(network, X, y)
-    return margins_at(network, X, index, get_scale(scale))
+__all__ = ["MarginAUCScorer", "make_margin_auc_scorer", "margin_auc_score"]
 
 
 class MarginAUCScorer(BaseEstimator):
@@ -83,11 +28,11 @@ class MarginAUCScorer(BaseEstimator):
 
     With floor and ceiling it is the share of the band between them that lies under the margin
     curve (:func:`margin_auc`). For ``margin_auc_score`` the curve is that of signed distances
-    to the decision boundary, taken not at the samples, which the network has learned, but at
-    pseudo-points in their neighborhoods. The band is narrow (0.07 of the distance between
-    nearest neighbors, to either side of the boundary), so the score is close to the accuracy
-    at these points: of two networks with equal accuracy there, the one that is right by more
-    and wrong by less is ahead.
+    to the decision boundary, evaluated not at the samples, which the network has learned, but
+    at perturbed samples in their neighborhoods. The band is narrow (0.07 of the distance
+    between nearest neighbors, to either side of the boundary), so the score is close to the
+    accuracy at these points: of two networks with equal accuracy there, the one that
+    classifies correctly by more and misclassifies by less is ahead.
 
     Parameters
     ----------
@@ -95,12 +40,12 @@ class MarginAUCScorer(BaseEstimator):
             default="distance"
         What each margin is divided by.
     at : {"samples", "neighborhood"}, default="samples"
-        Where margins are taken.
+        Where margins are evaluated.
     floor, ceiling : float, default=None
         The band; for ``scale="distance"`` in multiples of the median distance of a sample to
         its nearest neighbor.
     max_samples : int, default=2000
-        Score a random part of at most so many samples; copies of one row count as one.
+        Score a random part of at most so many samples; duplicates of one row count as one.
     noise_weight : bool, default=False
         Whether samples weigh less whose neighbors have other labels.
     random_state : int or RandomState instance, default=0
@@ -145,7 +90,7 @@ class MarginAUCScorer(BaseEstimator):
         at="samples",
         floor=None,
         ceiling=None,
-        max_samples=MAX_SAMPLES,
+        max_samples=DEFAULT.max_samples,
         noise_weight=False,
         random_state=0,
     ):
@@ -192,20 +137,31 @@ class MarginAUCScorer(BaseEstimator):
         score : float
             Higher is better.
         """
-        values, weight, floor, ceiling = self.distribution(estimator, X, y, sample_weight)
-        counts = True if weight is None else weight > 0
-        clipped = _clipped(values, floor, ceiling)
-        infinite = np.count_nonzero(np.isinf(clipped) & counts)
+        return self.evaluate(estimator, X, y, sample_weight).auc()
+
+    def evaluate(self, estimator, X, y, sample_weight=None):
+        """The distribution of margins whose area is the score, to be looked into.
+
+        Parameters
+        ----------
+        estimator, X, y, sample_weight
+            As for :meth:`score`.
+
+        Returns
+        -------
+        distribution : MarginDistribution
+            Its ``auc()`` is the score.
+        """
+        found = self._distribution(estimator, X, y, sample_weight, self._settings())
+        infinite = found.n_infinite()
         if infinite:
-            warnings.warn(
-                f"The margin has no gradient at {infinite} of {len(values)} points: "
+            warn_caller(
+                f"The margin has no gradient at {infinite} of {found.values.size} points: "
                 f"{type(estimator).__name__} is constant there, as a saturated or dead "
                 "network is, and infinitely far from its boundary. Its score is -inf, so that "
-                "it comes last; with floor and ceiling it is finite.",
-                stacklevel=3,
+                "it comes last; with floor and ceiling it is finite."
             )
-            return -np.inf
-        return margin_auc(values, weight, floor=floor, ceiling=ceiling)
+        return found
 
     def distribution(self, estimator, X, y, sample_weight=None):
         """The margins that the score is the area of, with weights and bounds.
@@ -219,15 +175,13 @@ class MarginAUCScorer(BaseEstimator):
         -------
         margins : ndarray of float64 of shape (n_margins,)
             One for each sample or, with ``at="neighborhood"``, several, next to each other.
-            Copies of one row with one label are one sample there.
+            Duplicates of one row with one label are one sample there.
         weight : ndarray of shape (n_margins,) or None
         floor, ceiling : float or None
             In the units of the margins.
         """
-        values, weight, floor, ceiling = self._by_case(estimator, X, y, sample_weight)
-        if weight is not None:
-            weight = weight.repeat(values.shape[1])
-        return values.ravel(), weight, floor, ceiling
+        found = self._distribution(estimator, X, y, sample_weight, self._settings())
+        return found.margins(), found.weights(), found.floor, found.ceiling
 
     def standard_error(self, estimator, X, y, sample_weight=None, *, other=None):
         r"""Standard error of the score, or of its difference from another estimator's.
@@ -241,7 +195,7 @@ class MarginAUCScorer(BaseEstimator):
 
         the linearised standard error of a weighted mean. Two estimators are scored at the same
         points, so a difference is known better than each of the scores: give ``other``. A
-        difference of less than two standard errors means nothing. Copies of one row with
+        difference of less than two standard errors means nothing. Duplicates of a row with
         different labels count as samples of their own.
 
         Parameters
@@ -275,22 +229,21 @@ class MarginAUCScorer(BaseEstimator):
         """
         # One seed: a RandomState would choose other samples for the other estimator.
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        parts: list[np.ndarray] = []
-        seen = None
-        for model in (estimator,) if other is None else (estimator, other):
-            values, weight, floor, ceiling = self._by_case(model, X, y, sample_weight, seed)
-            part = _clipped(values, floor, ceiling).mean(axis=1)
-            if floor is not None and ceiling is not None:
-                part = (part - floor) / (ceiling - floor)
-            if parts and (len(part) != len(parts[0]) or (floor, ceiling) != seen):
+        settings = replace(self._settings(), random_state=seed)
+        one, *others = (
+            self._distribution(model, X, y, sample_weight, settings)
+            for model in ((estimator,) if other is None else (estimator, other))
+        )
+        part, weight = one.parts(), one.weight
+        for two in others:
+            seen = (len(two.values), two.floor, two.ceiling)
+            if seen != (len(one.values), one.floor, one.ceiling):
                 raise ValueError(
                     "The two estimators see different inputs (other transformers before the "
                     "network), so their margins are not those of the same points: compare "
                     "the two scores by their own standard errors."
                 )
-            parts.append(part)
-            seen = (floor, ceiling)
-        part = parts[0] if other is None else parts[0] - parts[1]
+            part = part - two.parts()
         weight = np.ones(len(part)) if weight is None else weight
         part, weight = part[weight > 0], weight[weight > 0] / weight.max()
         n = len(part)
@@ -299,39 +252,19 @@ class MarginAUCScorer(BaseEstimator):
         away = weight * (part - np.average(part, weights=weight))
         return float(np.sqrt(n / (n - 1) * (away @ away)) / weight.sum())
 
-    def _by_case(self, estimator, X, y, sample_weight, seed=None):
-        """As ``distribution``, but margins (n_cases, n_points), and a weight for each case."""
-        self._check_settings()
+    def _settings(self):
+        settings = DistributionSettings(
+            **{field.name: getattr(self, field.name) for field in fields(DistributionSettings)}
+        )
+        settings.check()
+        return settings
+
+    def _distribution(self, estimator, X, y, sample_weight, settings):
         network = as_network(estimator)
-        X, index = check_samples(network, X, y)
-        weight = None
+        X, index = encode_samples(network, X, y)
         if sample_weight is not None:
-            weight = check_sample_weight(sample_weight, len(index))
-        settings = self.get_params()
-        if seed is not None:
-            settings["random_state"] = seed
-        return margin_distribution(network, X, index, weight, **settings)
-
-    def _check_settings(self):
-        check_bounds(self.floor, self.ceiling)
-        check_choice("at", self.at, ("samples", "neighborhood"))
-        check_int("max_samples", self.max_samples, 1, also=(None,))
-        check_bool("noise_weight", self.noise_weight)
-        check_random_state_parameter("random_state", self.random_state)
-        if self.noise_weight and self.at != "neighborhood":
-            raise ValueError(
-                "noise_weight=True needs at='neighborhood': it weighs samples by the labels "
-                "of their neighbors."
-            )
-        get_scale(self.scale)
-
-
-def _clipped(values, floor, ceiling):
-    return np.clip(
-        values,
-        -np.inf if floor is None else floor,
-        np.inf if ceiling is None else ceiling,
-    )
+            sample_weight = check_sample_weight(sample_weight, len(index))
+        return margin_distribution(network, X, index, sample_weight, settings)
 
 
 def make_margin_auc_scorer(
@@ -339,7 +272,7 @@ def make_margin_auc_scorer(
     at="samples",
     floor=None,
     ceiling=None,
-    max_samples=MAX_SAMPLES,
+    max_samples=DEFAULT.max_samples,
     noise_weight=False,
     random_state=0,
 ):
@@ -351,14 +284,14 @@ def make_margin_auc_scorer(
             default="distance"
         What each margin is divided by; see :mod:`margin_sklearn.scales`.
     at : {"samples", "neighborhood"}, default="samples"
-        Where margins are taken: at the samples themselves, or at pseudo-points near them, with
-        their labels. Of each sample and each of its neighbors, the residuals that their own
-        neighbors leave unexplained are exchanged
+        Where margins are evaluated: at the samples themselves, or at perturbed samples near
+        them, with their labels. Of each sample and each of its neighbors, the residuals that
+        their own neighbors leave unexplained are exchanged
         (:func:`~margin_sklearn.neighborhoods.local_neighborhood`), as far as kernel
         classifiers need to show their leave-one-out accuracy at the points
         (:func:`~margin_sklearn.neighborhoods.calibrated_length`). Each sample has three to
-        eight such points, two where there are 2,000 samples. Copies, exact and near, are one
-        sample that weighs as many (:mod:`margin_sklearn.neighborhoods.copies`).
+        eight such points, two where there are 2,000 samples. Duplicates, exact and near, are
+        one sample that weighs as many (:mod:`margin_sklearn.neighborhoods.copies`).
     floor, ceiling : float, default=None
         The band within which the area is taken, ``floor < ceiling``; with both, the score is
         the share of the band under the curve, in [0, 1], with neither it is the mean scaled
@@ -366,8 +299,8 @@ def make_margin_auc_scorer(
         median distance of a sample to its nearest neighbor, where the network sees the data;
         otherwise in the units of the scaled margins.
     max_samples : int, default=2000
-        Score a random part of at most so many samples; their neighbors are looked for among
-        all. None scores all.
+        Score a random part of at most so many samples; their neighbors are searched for
+        among all. None scores all.
     noise_weight : bool, default=False
         Whether a sample weighs by the probability, judged by the labels of its neighbors, that
         its label is not random (:func:`~margin_sklearn.neighborhoods.label_trust`); with
@@ -384,8 +317,8 @@ def make_margin_auc_scorer(
         scikit-learn takes ``scoring=``, can be pickled, and takes part in metadata routing
         (``set_score_request``). With ``at="neighborhood"`` it warns with a
         :class:`LocalityWarning` where the data have no near and far, where 5 % of the samples
-        or more are copies, or where fewer than 20 samples differ. Without floor and ceiling a
-        network with infinite margins scores -inf, with a warning.
+        or more are duplicates, or where fewer than 20 samples differ. Without floor and
+        ceiling a network with infinite margins scores -inf, with a warning.
 
     Examples
     --------
@@ -399,8 +332,8 @@ def make_margin_auc_scorer(
     scorer = MarginAUCScorer(
         scale, at, floor, ceiling, max_samples, noise_weight, random_state
     )
-    scorer._check_settings()
+    scorer._settings()
     return scorer
 
 
-margin_auc_score = make_margin_auc_scorer(**DEFAULT)._freeze()
+margin_auc_score = make_margin_auc_scorer(**asdict(DEFAULT))._freeze()

@@ -26,7 +26,7 @@ from margin_sklearn import (
     NotSeparatedWarning,
     margin_auc_score,
 )
-from margin_sklearn.neighborhoods.perturbed import N_CALIBRATION
+from margin_sklearn.neighborhoods.perturbed import N_STEP_LENGTH
 
 SMALL = {
     "module__hidden_layer_sizes": (16,),
@@ -249,7 +249,7 @@ def test_sparse_data_are_never_dense_as_a_whole(rng, monkeypatch):
     with pytest.warns(LocalityWarning):  # random ones and zeros
         margin_auc_score(estimator, X, y)
     # Of those that the steps are calibrated on.
-    assert max(rows) <= N_CALIBRATION < 1500
+    assert max(rows) <= N_STEP_LENGTH < 1500
 
 
 def test_unfitted_and_ill_fitting_input_to_predict(iris):

@@ -4,7 +4,9 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from sklearn.metrics import RocCurveDisplay
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import RocCurveDisplay, accuracy_score, make_scorer
 
 from margin_sklearn import (
     MarginCurveDisplay,
@@ -14,7 +16,6 @@ from margin_sklearn import (
     margin_curve,
     margins,
 )
-from margin_sklearn.scoring.evaluation import DEFAULT
 
 
 @pytest.mark.parametrize("display", [MarginCurveDisplay])
@@ -29,8 +30,25 @@ def test_displays_keep_scikit_learns_contract(display):
         assert {"ax", "name", "sample_weight"} <= set(ours)
 
 
+AT_SAMPLES = make_margin_auc_scorer()
+BAND = make_margin_auc_scorer(floor=-1, ceiling=1)
+SCORERS = {
+    "default": margin_auc_score,
+    "at samples": AT_SAMPLES,
+    "logits": make_margin_auc_scorer(None),
+    "frobenius in a band": make_margin_auc_scorer("frobenius", floor=-0.1, ceiling=0.3),
+    "in neighborhoods without bounds": make_margin_auc_scorer(at="neighborhood"),
+    "noise weight": clone(margin_auc_score).set_params(noise_weight=True),
+    "some samples": clone(margin_auc_score).set_params(max_samples=100),
+    "other samples": clone(margin_auc_score).set_params(max_samples=100, random_state=7),
+    "some at samples": make_margin_auc_scorer(
+        floor=-0.5, ceiling=0.5, max_samples=100, random_state=3
+    ),
+}
+
+
 def test_the_curve_drawn_is_the_margin_curve(fitted, digits):
-    display = MarginCurveDisplay.from_estimator(fitted, *digits)
+    display = MarginCurveDisplay.from_estimator(fitted, *digits, scorer=AT_SAMPLES)
     fraction, value = margin_curve(margins(fitted, *digits, scale="distance"))
     np.testing.assert_array_equal(display.line_.get_xdata()[1:], fraction)
     np.testing.assert_array_equal(display.line_.get_ydata()[1:], value)
@@ -41,33 +59,93 @@ def test_the_curve_drawn_is_the_margin_curve(fitted, digits):
     assert label.endswith(f"{100 * (1 - fitted.score(*digits)):.2g} % wrong)")
 
 
-@pytest.mark.parametrize("at", ["samples", "neighborhood"])
-@pytest.mark.parametrize("scale", [None, "distance", "frobenius"])
-def test_the_area_in_the_legend_is_the_score(fitted, digits, scale, at):
-    bounds = {"at": at, "floor": -0.1, "ceiling": 0.3, "max_samples": 500}
-    display = MarginCurveDisplay.from_estimator(fitted, *digits, scale=scale, **bounds)
-    assert display.auc == make_margin_auc_scorer(scale, **bounds)(fitted, *digits)
-
-
-def test_the_curve_in_neighborhoods_is_that_of_the_default_score(fitted, digits, rng):
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS)
+def test_the_area_in_the_legend_is_the_score(fitted, digits, scorer, weighted, rng):
     X, y = digits
-    display = MarginCurveDisplay.from_estimator(fitted, X, y, **DEFAULT)
-    assert display.auc == margin_auc_score(fitted, X, y)
-    assert f"AUC = {display.auc:.3g}" in display.line_.get_label()
-    values, _, floor, ceiling = margin_auc_score.distribution(fitted, X, y)
-    fraction, value = margin_curve(values)
+    weight = rng.random(len(y)) if weighted else None
+    display = MarginCurveDisplay.from_estimator(
+        fitted, X, y, scorer=scorer, sample_weight=weight
+    )
+    score = scorer(fitted, X, y, sample_weight=weight)
+    assert display.auc == score
+    assert f"(AUC = {score:.3g}," in display.line_.get_label()
+    values, weights, floor, ceiling = scorer.distribution(fitted, X, y, weight)
+    fraction, value = margin_curve(values, weights)
     np.testing.assert_array_equal(display.fraction, fraction)
     np.testing.assert_array_equal(display.value, value)
-    # Drawn in the units of the inputs: multiples of the distance between neighbors.
     assert (display.floor, display.ceiling) == (floor, ceiling)
-    assert floor < DEFAULT["floor"] < DEFAULT["ceiling"] < ceiling
-    assert display.ax_.get_xlabel().startswith("Share of points near samples")
-    weight = rng.random(len(y))
-    weighted = MarginCurveDisplay.from_estimator(fitted, X, y, sample_weight=weight, **DEFAULT)
-    assert weighted.auc == margin_auc_score(fitted, X, y, sample_weight=weight)
-    assert weighted.auc != display.auc
-    at_samples = MarginCurveDisplay.from_estimator(fitted, X, y)
-    assert at_samples.ax_.get_xlabel().startswith("Share of samples")
+    of = "samples" if scorer.at == "samples" else "points near samples"
+    assert display.ax_.get_xlabel().startswith(f"Share of {of},")
+
+
+def test_settings_of_the_scorers_above_make_a_difference(fitted, digits):
+    scores = [scorer(fitted, *digits) for scorer in SCORERS.values()]
+    assert len(set(scores)) == len(scores)
+
+
+def test_the_default_is_the_curve_of_the_default_score(fitted, digits):
+    X, y = digits
+    display = MarginCurveDisplay.from_estimator(fitted, X, y)
+    assert display.auc == margin_auc_score(fitted, X, y)
+    # Drawn in the units of the inputs: multiples of the distance between neighbors.
+    floor, ceiling = margin_auc_score.floor, margin_auc_score.ceiling
+    assert display.floor < floor < ceiling < display.ceiling
+
+
+def test_a_network_with_infinite_margins_has_the_area_of_its_score(iris):
+    """-inf, with the warning that the score gives, too, and computed once."""
+    X, y = iris
+    dead = LogisticRegression().fit(X, y)
+    dead.coef_[:] = 0
+    with pytest.warns(UserWarning, match="no gradient at 150 of 150 points"):
+        assert AT_SAMPLES(dead, X, y) == -np.inf
+    with pytest.warns(UserWarning, match="no gradient") as record:
+        display = MarginCurveDisplay.from_estimator(dead, X, y, scorer=AT_SAMPLES)
+    assert len(record) == 1
+    assert display.auc == -np.inf
+    assert "AUC = -inf" in display.line_.get_label()
+    display.figure_.canvas.draw()
+    # In a band it is finite.
+    display = MarginCurveDisplay.from_estimator(dead, X, y)
+    assert display.auc == margin_auc_score(dead, X, y) > 0
+
+
+def test_margins_are_computed_once(fitted, digits, monkeypatch):
+    calls = []
+    evaluate = type(AT_SAMPLES).evaluate
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr(type(AT_SAMPLES), "evaluate", counted)
+    MarginCurveDisplay.from_estimator(fitted, *digits)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    "scorer", [None, "accuracy", "margin_auc", len, make_scorer(accuracy_score)], ids=str
+)
+def test_only_scorers_of_margins_have_a_curve(fitted, digits, scorer):
+    with pytest.raises(TypeError, match=r"make_margin_auc_scorer\(...\)"):
+        MarginCurveDisplay.from_estimator(fitted, *digits, scorer=scorer)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scale": None},
+        {"at": "neighborhood"},
+        {"floor": -1, "ceiling": 1},
+        {"max_samples": 100, "scorer": AT_SAMPLES},
+    ],
+)
+def test_settings_instead_of_a_scorer_say_what_to_pass(fitted, digits, settings):
+    name = next(iter(settings))
+    match = rf"{name}.*scorer=make_margin_auc_scorer\({name}={settings[name]!r}"
+    with pytest.raises(TypeError, match=match):
+        MarginCurveDisplay.from_estimator(fitted, *digits, **settings)
 
 
 def test_floor_ceiling_and_the_misclassified_are_marked():
@@ -86,9 +164,9 @@ def test_floor_ceiling_and_the_misclassified_are_marked():
 
 def test_networks_are_laid_over_one_another(fitted, digits):
     X, y = digits
-    first = MarginCurveDisplay.from_estimator(fitted, X, y, floor=-1, ceiling=1, name="first")
+    first = MarginCurveDisplay.from_estimator(fitted, X, y, scorer=BAND, name="first")
     second = MarginCurveDisplay.from_estimator(
-        fitted, X, y, floor=-1, ceiling=1, ax=first.ax_, name="second", color="red"
+        fitted, X, y, scorer=BAND, ax=first.ax_, name="second", color="red"
     )
     assert second.ax_ is first.ax_
     assert second.line_.get_color() == "red"
@@ -115,11 +193,11 @@ def test_unusable_input_raises(fitted, digits):
     with pytest.raises(ValueError, match="2 different labels.*3 classes"):
         MarginCurveDisplay.from_predictions([0, 1], np.zeros((2, 3)))
     with pytest.raises(ValueError, match="floor"):
-        MarginCurveDisplay.from_estimator(fitted, *digits, floor=1, ceiling=0)
+        MarginCurveDisplay.from_predictions([0, 1], [-1.0, 1.0], floor=1, ceiling=0)
     with pytest.raises(ValueError, match="scale"):
-        MarginCurveDisplay.from_estimator(fitted, *digits, scale="norm")
-    with pytest.raises(ValueError, match="'pixels'"):
-        MarginCurveDisplay.from_estimator(fitted, *digits, at="pixels")
+        MarginCurveDisplay.from_estimator(
+            fitted, *digits, scorer=clone(margin_auc_score).set_params(scale="norm")
+        )
 
 
 def test_infinite_margins_can_be_drawn():

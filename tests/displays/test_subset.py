@@ -15,6 +15,7 @@ from margin_sklearn import (
     MarginSubsetSelector,
     ResubstitutionSplit,
     SubsetDisplay,
+    make_margin_auc_scorer,
     margin_curve,
 )
 
@@ -155,7 +156,9 @@ def test_selections_are_laid_over_one_another(selector):
 
 
 def test_it_goes_with_a_margin_curve(selector, digits):
-    curve = MarginCurveDisplay.from_estimator(selector, *digits, scale=None)
+    curve = MarginCurveDisplay.from_estimator(
+        selector, *digits, scorer=make_margin_auc_scorer(None)
+    )
     display = SubsetDisplay.from_estimator(selector, ax=curve.ax_, lw=1, ls=":")
     assert len(legend(display)) == 2
     # margins_ are those at separation, in the precision of training.

@@ -1,5 +1,4 @@
 import warnings
-from collections import OrderedDict
 
 import joblib
 import numpy as np
@@ -26,12 +25,12 @@ from margin_sklearn.adapters.network import Network
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods import perturbed as pseudopoints
 from margin_sklearn.neighborhoods import prepared_rows
+from margin_sklearn.neighborhoods.cache import ByteBoundedCache
 from margin_sklearn.neighborhoods.distinct import evenly
 from margin_sklearn.neighborhoods.perturbed import (
     MOST_DRAWS,
     N_DRAWS,
     distance_unit,
-    label_trust,
     pseudo_points,
 )
 
@@ -44,8 +43,8 @@ copies_are_told_of = pytest.mark.filterwarnings("ignore:.*are copies of others")
 @pytest.fixture(autouse=True)
 def cache(monkeypatch):
     """An empty cache for each test."""
-    empty = OrderedDict()
-    monkeypatch.setattr(pseudopoints, "_cache", empty)
+    empty = ByteBoundedCache(2**28)
+    monkeypatch.setattr(pseudopoints, "PERTURBED_SAMPLES", empty)
     return empty
 
 
@@ -319,7 +318,7 @@ def test_very_wide_inputs_have_fewer_points(cache, monkeypatch, rng):
 
 
 def test_too_few_samples_to_calibrate_with_get_whole_steps(monkeypatch, blobs):
-    monkeypatch.setattr(pseudopoints, "N_CALIBRATION", 3)
+    monkeypatch.setattr(pseudopoints, "N_STEP_LENGTH", 3)
     points = pseudo_points(PLAIN, *blobs, None)
     assert points.length == 1
     assert np.isfinite(points.neighborhood.steps).all()
@@ -611,14 +610,13 @@ def test_all_candidates_of_a_search_share_their_points(iris, calls):
     assert search({"pca__n_components": [2, 3], "logisticregression__C": [0.01, 1.0]}) == once
 
 
-def test_the_memory_of_the_cache_is_bounded_and_the_latest_are_kept(
-    blobs, calls, cache, monkeypatch
-):
+def test_the_memory_of_the_cache_is_bounded_and_the_latest_are_kept(blobs, calls, cache):
     X, y = blobs
-    points = pseudo_points(PLAIN, X, y, None)
-    size = points.neighborhood.steps.nbytes + points.case.nbytes
+    # Of a network that prepares samples by a function of NumPy: one entry each.
+    pseudo_points(PLAIN, X, y, None)
+    size = cache.nbytes
     once = len(calls)
-    monkeypatch.setattr(pseudopoints, "CACHE_BYTES", 3 * size)
+    cache.max_bytes = 3 * size
     for unit in (1, 2, 3, 1, 4):
         pseudo_points(PLAIN, unit * X, y, None)
     assert len(cache) == 3
@@ -630,8 +628,8 @@ def test_the_memory_of_the_cache_is_bounded_and_the_latest_are_kept(
     pseudo_points(PLAIN, 2 * X, y, None)
     assert len(calls) == 5 * once
     # Even where there is no room, one is kept: candidates of a search share it.
-    monkeypatch.setattr(pseudopoints, "CACHE_BYTES", 0)
-    pseudo_points(PLAIN, X, y, None)
+    cache.max_bytes = 0
+    pseudo_points(PLAIN, 5 * X, y, None)
     assert len(cache) == 1
 
 
@@ -679,69 +677,3 @@ def test_digits_iris_and_wine_have_it(digits, iris):
     for X, y in (digits, iris, (StandardScaler().fit_transform(wine[0]), wine[1])):
         # A warning would be an error here.
         pseudo_points(PLAIN, X, y, None)
-
-
-# --- label trust --------------------------------------------------------------------------
-
-
-def test_labels_unlike_those_of_the_neighbors_are_trusted_less(digits):
-    X, y = digits
-    noisy, wrong = flipped(y, 0.2)
-    points = pseudo_points(PLAIN, X, noisy, None)
-    trust = points.trust[points.case]
-    assert trust.shape == y.shape
-    assert trust.min() >= 0
-    assert trust.max() <= 1
-    assert trust[wrong].mean() < 0.4
-    assert trust[~wrong].mean() > 0.8
-
-
-def by_bayes_rule(share, n_classes):
-    noise = np.mean(1 - share)
-    return (1 - noise) * share / ((1 - noise) * share + noise / n_classes)
-
-
-def test_trust_is_bayes_rule_with_the_shares_among_the_neighbors(blobs):
-    X, y = blobs
-    y, _ = flipped(y, 0.3)
-    points = pseudo_points(PLAIN, X, y, 40)
-    hood = points.neighborhood
-    share = np.array(
-        [
-            (np.sum(y[around] == y[anchor]) + 1 / 3) / (len(around) + 1)
-            for anchor, around in zip(hood.anchors, hood.neighbors, strict=True)
-        ]
-    )
-    np.testing.assert_allclose(points.trust, by_bayes_rule(share, 3))
-
-
-def test_of_neighbors_with_several_labels_each_counts_by_its_share():
-    """Row 1 has label 0 three times of four; row 2 has label 2."""
-    counts = scipy.sparse.csr_array([[1, 1, 0], [3, 1, 0], [0, 0, 2]])
-    neighbors = np.array([[1, 2], [2, 0]])
-    anchor, label = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 2])
-    share = (np.array([0.75, 0.25, 0.5, 1.0]) + 1 / 3) / 3
-    found = label_trust(counts, neighbors, anchor, label)
-    np.testing.assert_allclose(found, by_bayes_rule(share, 3))
-
-
-def test_classes_that_are_not_there_do_not_count():
-    counts = np.zeros((4, 9))
-    counts[[0, 1, 2, 3], [7, 7, 4, 7]] = 1
-    neighbors = np.array([[1, 2], [2, 3]])
-    anchor, label = np.array([0, 1]), np.array([7, 7])
-    found = label_trust(scipy.sparse.csr_array(counts), neighbors, anchor, label)
-    two = label_trust(
-        scipy.sparse.csr_array(counts[:, [4, 7]]), neighbors, anchor, np.array([1, 1])
-    )
-    np.testing.assert_allclose(found, two)
-
-
-def test_the_names_of_classes_do_not_matter_for_trust(blobs, cache):
-    X, y = blobs
-    y, _ = flipped(y, 0.3)
-    trust = pseudo_points(PLAIN, X, y, None).trust
-    renamed = pseudo_points(PLAIN, X, 7 - 2 * y, None)
-    np.testing.assert_allclose(renamed.trust, trust)
-    one_class = pseudo_points(PLAIN, X, np.zeros_like(y), None).trust
-    assert (one_class > 0.9).all()

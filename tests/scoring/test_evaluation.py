@@ -1,27 +1,27 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
-import scipy.sparse
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from margin_sklearn import margin_auc, margin_auc_score
+from margin_sklearn import margin_auc_score
 from margin_sklearn.adapters.network import Network
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
+from margin_sklearn.neighborhoods.transformed_rows import TransformedRows
 from margin_sklearn.scales.registry import SCALES, get_scale
-from margin_sklearn.scoring.evaluation import (
-    DEFAULT,
-    MAX_SAMPLES,
-    check_samples,
-    margin_distribution,
-    margins_around,
-    margins_at,
-)
+from margin_sklearn.scoring.evaluation import check_samples, margins_at, margins_of
+from margin_sklearn.scoring.points import PerturbedPoints
 
 DISTANCE = get_scale("distance")
+
+
+def margins_around(network, X, scale, points):
+    """Margins at perturbed samples."""
+    return margins_of(PerturbedPoints(TransformedRows(network, X), points), scale)
+
+
 copies_are_told_of = pytest.mark.filterwarnings("ignore:.*are copies of others")
 
 
@@ -96,20 +96,6 @@ def test_margins_around_samples_are_margins_at_points_there(scale, fitted, digit
             )
 
 
-@copies_are_told_of
-@pytest.mark.parametrize("scale", list(SCALES))
-def test_repetition_changes_no_margin_around_samples(scale, fitted, digits):
-    X, y = digits[0][:100], np.sort(digits[1][:100])
-    network = as_network(fitted)
-    settings = {"scale": scale, "at": "neighborhood"}
-    once, weight, *_ = margin_distribution(network, X, y, **settings)
-    again, weights, *_ = margin_distribution(
-        network, np.repeat(X, 3, axis=0), np.repeat(y, 3), **settings
-    )
-    np.testing.assert_allclose(again, once, rtol=1e-5)
-    np.testing.assert_array_equal(weights, 3 * weight)
-
-
 @pytest.mark.parametrize("scale", [None, "distance", "total_variation"])
 def test_margins_do_not_depend_on_the_size_of_chunks(scale, fitted_conv, images, monkeypatch):
     X, y = images[0][:100], images[1][:100]
@@ -119,7 +105,7 @@ def test_margins_do_not_depend_on_the_size_of_chunks(scale, fitted_conv, images,
     around = margins_around(network, X, scaled, points)
     for length in (1, 17):
         monkeypatch.setattr(
-            "margin_sklearn.scoring.evaluation.chunk_length", lambda *_, n=length, **__: n
+            "margin_sklearn.adapters.network.chunk_length", lambda *_, n=length, **__: n
         )
         close = {"rtol": 1e-3, "atol": 1e-5}
         np.testing.assert_allclose(margins_at(network, X, y, scaled), at, **close)
@@ -147,99 +133,6 @@ def test_images_are_moved_number_by_number(fitted_conv, images):
     for other in (of_images, with_axes):
         found = margins_around(other, X, DISTANCE, pseudo_points(other, X, y, 50))
         np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_input_of_any_kind_has_the_same_margins(fitted, digits):
-    X, y = digits
-    network = as_network(fitted)
-    settings = {"scale": "distance", "at": "neighborhood", "max_samples": 100}
-    expected = margin_distribution(network, X, y, **settings)[0]
-    for other in (
-        X.tolist(),
-        pd.DataFrame(X),
-        torch.from_numpy(X),
-        scipy.sparse.coo_array(X),
-        scipy.sparse.csc_matrix(X),
-    ):
-        prepared, index = check_samples(network, other, pd.Series(y))
-        found = margin_distribution(network, prepared, index, **settings)[0]
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
-
-
-# --- the distribution that a score is the area of -----------------------------------------
-
-
-def test_in_neighborhoods_bounds_are_in_units_of_the_distance_of_neighbors(iris):
-    X, y = iris
-    network = as_network(LogisticRegression().fit(X, y))
-    points = pseudo_points(network, X, y, MAX_SAMPLES)
-    bounds = {"at": "neighborhood", "floor": -0.5, "ceiling": 2.0}
-    values, weight, floor, ceiling = margin_distribution(
-        network, X, y, scale="distance", **bounds
-    )
-    expected = margins_around(network, X, DISTANCE, points)
-    np.testing.assert_array_equal(values, expected)
-    np.testing.assert_array_equal(weight, points.weights())
-    assert (floor, ceiling) == (
-        -0.5 * points.neighborhood.distance,
-        2 * points.neighborhood.distance,
-    )
-    # Other scales have other units.
-    _, _, floor, ceiling = margin_distribution(network, X, y, scale=None, **bounds)
-    assert (floor, ceiling) == (-0.5, 2.0)
-    _, _, floor, ceiling = margin_distribution(
-        network, X, y, scale="distance", at="neighborhood", ceiling=3.0
-    )
-    assert floor is None
-    assert ceiling == 3 * points.neighborhood.distance
-
-
-def test_cases_have_the_weight_of_their_samples_times_the_trust_in_their_label(iris, rng):
-    X, y = iris
-    network = as_network(LogisticRegression().fit(X, y))
-    weight = rng.random(len(y))
-    settings = {"scale": "distance", "at": "neighborhood", "max_samples": 70}
-    points = pseudo_points(network, X, y, 70)
-    anchors = points.neighborhood.anchors
-    assert points.trust.min() < points.trust.max()
-    # Two rows of iris are equal, and of one class.
-    equal = (X[:, None] == X).all(axis=2)
-    samples, weights = equal[anchors].sum(axis=1), (equal * weight)[anchors].sum(axis=1)
-    for given, noise_weight, expected in (
-        (None, False, samples),
-        (weight, False, weights),
-        (None, True, samples * points.trust),
-        (weight, True, weights * points.trust),
-    ):
-        values, found, _, _ = margin_distribution(
-            network, X, y, given, noise_weight=noise_weight, **settings
-        )
-        assert values.shape == (70, points.neighborhood.steps.shape[1])
-        np.testing.assert_allclose(found, expected)
-
-
-def test_at_samples_a_part_is_chosen_with_its_weights(iris, rng):
-    X, y = iris
-    network = as_network(LogisticRegression().fit(X, y))
-    weight = rng.random(len(y))
-    values, found, floor, ceiling = margin_distribution(
-        network, X, y, weight, scale="distance", at="samples", max_samples=40
-    )
-    assert floor is ceiling is None
-    everything = margins_at(network, X, y, DISTANCE)
-    positions = [np.flatnonzero(weight == w).item() for w in found]
-    assert values.shape == (40, 1)
-    np.testing.assert_allclose(values[:, 0], everything[positions])
-    assert len(set(positions)) == 40
-
-
-def test_the_default_score_is_the_area_of_the_default_distribution(fitted, digits):
-    X, y = digits
-    values, weight, floor, ceiling = margin_distribution(as_network(fitted), X, y, **DEFAULT)
-    weight = np.repeat(weight, values.shape[1])
-    expected = margin_auc(values.ravel(), weight, floor=floor, ceiling=ceiling)
-    assert margin_auc_score(fitted, X, y) == expected
-    assert DEFAULT["at"] == "neighborhood"
 
 
 # --- what cannot be used ------------------------------------------------------------------

@@ -2,6 +2,7 @@ import copy
 import pickle
 import tracemalloc
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -33,11 +34,11 @@ from margin_sklearn import (
 )
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
-from margin_sklearn.scoring.evaluation import DEFAULT
+from margin_sklearn.scoring.distribution import DEFAULT
 
 SCALES = [None, "distance", "frobenius", "spectral"]
 # The band of the default score.
-BAND = {"floor": DEFAULT["floor"], "ceiling": DEFAULT["ceiling"]}
+BAND = {"floor": DEFAULT.floor, "ceiling": DEFAULT.ceiling}
 
 
 def pipeline(**settings):
@@ -70,7 +71,7 @@ def test_margins_do_not_depend_on_the_order_or_the_size_of_chunks(
     order = rng.permutation(len(y))
     permuted = margins(fitted, X[order], y[order], scale=scale)
     np.testing.assert_allclose(permuted, expected[order], rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr("margin_sklearn.scoring.evaluation.chunk_length", lambda *a, **k: 17)
+    monkeypatch.setattr("margin_sklearn.adapters.network.chunk_length", lambda *a, **k: 17)
     np.testing.assert_allclose(
         margins(fitted, X, y, scale=scale), expected, rtol=1e-4, atol=1e-5
     )
@@ -640,7 +641,9 @@ def test_of_one_sample_and_of_infinite_margins_there_is_none(iris_model, binary)
 
 
 def as_it_was():
-    assert margin_auc_score.get_params() == make_margin_auc_scorer(**DEFAULT).get_params()
+    assert (
+        margin_auc_score.get_params() == make_margin_auc_scorer(**asdict(DEFAULT)).get_params()
+    )
 
 
 @pytest.mark.parametrize("name", list(margin_auc_score.get_params()))
@@ -668,7 +671,9 @@ def test_what_is_routed_to_the_default_scorer_is_not_changed_for_everybody():
             assert request["sample_weight"] is expected
 
 
-@pytest.mark.parametrize("copied", [clone, lambda scorer: make_margin_auc_scorer(**DEFAULT)])
+@pytest.mark.parametrize(
+    "copied", [clone, lambda scorer: make_margin_auc_scorer(**asdict(DEFAULT))]
+)
 def test_its_copies_can_be_changed(copied, iris_model):
     mine = copied(margin_auc_score)
     expected = margin_auc_score(*iris_model)

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,8 +22,11 @@ from margin_sklearn import (
 )
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import N_DRAWS, pseudo_points
+from margin_sklearn.neighborhoods.transformed_rows import TransformedRows
 from margin_sklearn.scales.registry import get_scale
-from margin_sklearn.scoring.evaluation import DEFAULT, MAX_SAMPLES, margins_around
+from margin_sklearn.scoring.distribution import DEFAULT
+from margin_sklearn.scoring.evaluation import margins_of
+from margin_sklearn.scoring.points import PerturbedPoints
 
 SMALL = {"module__hidden_layer_sizes": (16,), "random_state": 0, "device": "cpu"}
 BEST = {**SMALL, "restore_best": "margin_auc"}
@@ -59,15 +63,16 @@ def restored(noisy):
     ).fit(X, y)
 
 
-def score_of_an_epoch(estimator, X, y, sample_weight=None, max_samples=MAX_SAMPLES):
+def score_of_an_epoch(estimator, X, y, sample_weight=None, max_samples=DEFAULT.max_samples):
     """margin_auc_score, at as many points around each sample as an epoch is scored at."""
     network, index = as_network(estimator), np.searchsorted(estimator.classes_, y)
-    X = network.transform(X)
+    network, X = replace(network, transformers=()), network.transform(X)
     points = pseudo_points(network, X, index, max_samples).thinned(N_DRAWS)
-    margins = margins_around(network, X, get_scale(DEFAULT["scale"]), points)
+    at = PerturbedPoints(TransformedRows(network, X), points)
+    margins = margins_of(at, get_scale(DEFAULT.scale))
     weight = np.repeat(points.weights(sample_weight), margins.shape[1])
     unit = points.neighborhood.distance
-    floor, ceiling = DEFAULT["floor"] * unit, DEFAULT["ceiling"] * unit
+    floor, ceiling = DEFAULT.floor * unit, DEFAULT.ceiling * unit
     return margin_auc(margins.ravel(), weight, floor=floor, ceiling=ceiling)
 
 
@@ -275,7 +280,9 @@ def test_behind_a_scaler_epochs_are_scored_where_the_network_sees_the_samples(di
 
 def test_at_most_so_many_samples_are_scored(noisy, monkeypatch):
     X, y, _, _ = noisy
-    monkeypatch.setattr("margin_sklearn.training.best_epoch.MAX_SAMPLES", 100)
+    monkeypatch.setattr(
+        "margin_sklearn.training.best_epoch.SETTINGS", replace(DEFAULT, max_samples=100)
+    )
     best = MarginClassifier(**BEST, max_epochs=2).fit(X, y)
     expected = score_of_an_epoch(best, X, y, max_samples=100)
     assert max(scores(best)) == pytest.approx(expected, abs=1e-5)

@@ -1,0 +1,136 @@
+"""What does not depend on the network, kept in memory: all candidates of a search share it."""
+
+import threading
+from collections import OrderedDict
+
+__all__ = ["PERTURBED_SAMPLES", "ByteBoundedCache", "clear_cache"]
+
+# What an entry takes beside its arrays, roughly.
+OVERHEAD = 1024
+
+
+class ByteBoundedCache:
+    """Values by key, the least recently used dropped beyond a number of bytes.
+
+    Several threads may use it. What is missing is computed outside the lock, so that other
+    keys can be looked up meanwhile; threads that ask for the same key wait for the first of
+    them. A computation that raises leaves nothing behind: one of those that wait then computes
+    the value itself.
+
+    Parameters
+    ----------
+    max_bytes : int
+        The latest value is kept even if it is larger.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from margin_sklearn.neighborhoods.cache import ByteBoundedCache
+    >>> cache = ByteBoundedCache(max_bytes=2**20)
+    >>> cache.get("ones", lambda: np.ones(3)) is cache.get("ones", lambda: np.zeros(3))
+    True
+    """
+
+    def __init__(self, max_bytes):
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._values = OrderedDict()
+        # Of the keys that are being computed: set when that ends, however it ends.
+        self._computed = {}
+
+    def __len__(self):
+        with self._lock:
+            return len(self._values)
+
+    @property
+    def nbytes(self):
+        """Bytes that all values take."""
+        with self._lock:
+            return self._size()
+
+    def get(self, key, make):
+        """The value of a key, computed if it is not there.
+
+        Parameters
+        ----------
+        key : hashable
+        make : callable
+            ``make()`` computes the value; its ``nbytes`` (0 if it has none) is its size.
+
+        Returns
+        -------
+        value : object
+        """
+        while True:
+            with self._lock:
+                if key in self._values:
+                    self._values.move_to_end(key)
+                    return self._values[key]
+                computed = self._computed.get(key)
+                if computed is None:
+                    mine = self._computed[key] = threading.Event()
+                    break
+            computed.wait()
+        try:
+            value = make()
+            with self._lock:
+                # Not after a clear(): what was begun before it is not kept.
+                if self._computed.get(key) is mine:
+                    self._store(key, value)
+            return value
+        finally:
+            with self._lock:
+                if self._computed.get(key) is mine:
+                    del self._computed[key]
+            mine.set()
+
+    def peek(self, key):
+        """The value of a key, or None if it is not there; nothing is computed."""
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key]
+
+    def put(self, key, value):
+        """Keep a value that is there already."""
+        with self._lock:
+            self._store(key, value)
+
+    def clear(self):
+        """Drop everything, also what other threads are computing at the moment."""
+        with self._lock:
+            self._values.clear()
+            self._computed.clear()
+
+    def _store(self, key, value):
+        self._values[key] = value
+        self._values.move_to_end(key)
+        size = self._size()
+        while size > self.max_bytes and len(self._values) > 1:
+            size -= _n_bytes(self._values.popitem(last=False)[1])
+
+    def _size(self):
+        return sum(map(_n_bytes, self._values.values()))
+
+
+def _n_bytes(value):
+    return getattr(value, "nbytes", 0) + OVERHEAD
+
+
+# The one instance: perturbed samples and distance units, up to 256 MB in each process.
+PERTURBED_SAMPLES = ByteBoundedCache(2**28)
+
+
+def clear_cache():
+    """Free the memory that the perturbed samples of earlier scores take.
+
+    They are kept, up to 256 MB in each process, for the next network that is scored on the
+    same samples; scores are the same with and without them.
+
+    Examples
+    --------
+    >>> from margin_sklearn.neighborhoods import clear_cache
+    >>> clear_cache()
+    """
+    PERTURBED_SAMPLES.clear()

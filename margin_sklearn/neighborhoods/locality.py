@@ -1,0 +1,69 @@
+"""Warnings about data in which neighborhoods mean little."""
+
+import sys
+import warnings
+
+from ..exceptions import LocalityWarning
+
+__all__ = ["tell_copies", "tell_few", "tell_no_locality", "warn_caller"]
+
+# δ beyond this share of the median distance between samples: near and far are the same.
+NO_LOCALITY = 0.7
+# Share of duplicates from which on a warning says what they are taken for.
+COPIES_TOLD = 0.05
+# From fewer samples the score's standard error is a tenth or more.
+FEW = 20
+# Frames that are passed over for the line that a warning is shown at.
+INSIDE = ("margin_sklearn", "skorch")
+
+
+def tell_no_locality(neighborhood):
+    """Warn if nearest neighbors are about as far from each other as any two samples."""
+    distance, spread = neighborhood.distance, neighborhood.spread
+    if distance > NO_LOCALITY * spread > 0:
+        warn_caller(
+            f"The nearest neighbor of a sample is {distance:.3g} away, any other sample "
+            f"{spread:.3g} (medians): the inputs have no near and far, as rows of many "
+            "indicator columns have none, and margins in neighborhoods mean little. Choose by "
+            "cross-validation here (cv=5 with scoring='accuracy').",
+            LocalityWarning,
+        )
+
+
+def tell_few(n_samples, max_samples):
+    """Warn if fewer than 20 different samples are scored, unless so few were asked for."""
+    if n_samples < FEW and (max_samples is None or max_samples >= FEW):
+        warn_caller(
+            f"The score rests on {n_samples} different samples: its standard error "
+            "may be a tenth or more, so that it hardly tells networks apart. Give more "
+            "samples, or choose by cross-validation.",
+            LocalityWarning,
+        )
+
+
+def tell_copies(distinct, n_samples):
+    """Warn if 5 % of the samples or more are duplicates, exact or near."""
+    share = (distinct.n_exact + distinct.n_near) / n_samples
+    if share >= COPIES_TOLD:
+        warn_caller(
+            f"{share:.0%} of the {n_samples} samples are copies of others "
+            f"({distinct.n_exact} exact, {distinct.n_near} near). The score takes each group "
+            "of copies for one sample that weighs as many: its neighbors are other groups, "
+            "and all its labels count. Cross-validation needs the groups kept together "
+            "(GroupKFold).",
+            LocalityWarning,
+        )
+
+
+def warn_caller(message, category=UserWarning):
+    """Warn at the line that called this package, however many calls ago.
+
+    Parameters
+    ----------
+    message : str
+    category : type, default=UserWarning
+    """
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in INSIDE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -1,0 +1,187 @@
+"""The distribution of a network's margins: what a score is the area of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..checks import (
+    check_bool,
+    check_choice,
+    check_int,
+    check_random_state_parameter,
+)
+from ..neighborhoods.transformed_rows import TransformedRows
+from ..scales.registry import get_scale
+from .curve import check_bounds, margin_auc
+from .evaluation import margins_of
+from .points import PerturbedPoints, SamplePoints
+
+__all__ = [
+    "DEFAULT",
+    "DistributionSettings",
+    "MarginDistribution",
+    "distribution_at",
+    "margin_distribution",
+]
+
+POINTS: dict[str, type[SamplePoints] | type[PerturbedPoints]] = {
+    "samples": SamplePoints,
+    "neighborhood": PerturbedPoints,
+}
+
+
+@dataclass(frozen=True)
+class DistributionSettings:
+    """What is evaluated and where: the parameters of :func:`make_margin_auc_scorer`.
+
+    Parameters
+    ----------
+    scale : str or None, default="distance"
+    at : {"samples", "neighborhood"}, default="samples"
+    floor, ceiling : float, default=None
+    max_samples : int or None, default=2000
+    noise_weight : bool, default=False
+    random_state : int or RandomState instance, default=0
+    """
+
+    scale: str | None = "distance"
+    at: str = "samples"
+    floor: float | None = None
+    ceiling: float | None = None
+    # With 200, networks are ranked worse (benchmarks/rank.py); more were not tried.
+    max_samples: int | None = 2000
+    noise_weight: bool = False
+    random_state: object = 0
+
+    def check(self):
+        """Raise a ValueError if a setting is of the wrong type or out of range."""
+        check_bounds(self.floor, self.ceiling)
+        check_choice("at", self.at, tuple(POINTS))
+        check_int("max_samples", self.max_samples, 1, also=(None,))
+        check_bool("noise_weight", self.noise_weight)
+        check_random_state_parameter("random_state", self.random_state)
+        if self.noise_weight and self.at != "neighborhood":
+            raise ValueError(
+                "noise_weight=True needs at='neighborhood': it weighs samples by the labels "
+                "of their neighbors."
+            )
+        get_scale(self.scale)
+
+
+# The settings of margin_auc_score: what benchmarks/rank.py found best on the tasks that it
+# tunes on.
+DEFAULT = DistributionSettings(scale="distance", at="neighborhood", floor=-0.07, ceiling=0.07)
+
+
+@dataclass(frozen=True)
+class MarginDistribution:
+    """Margins by case, their weights, and the band that the area is taken in.
+
+    Attributes
+    ----------
+    values : ndarray of float64 of shape (n_cases, n_points)
+        A case is a sample; duplicates, at perturbed samples, are one case for each label.
+    weight : ndarray of shape (n_cases,) or None
+    floor, ceiling : float or None
+        In the units of the margins.
+    """
+
+    values: np.ndarray
+    weight: np.ndarray | None
+    floor: float | None
+    ceiling: float | None
+
+    def margins(self):
+        """All margins in one row, those of a case side by side."""
+        return self.values.ravel()
+
+    def weights(self):
+        """The weight of each of :meth:`margins`, or None."""
+        return None if self.weight is None else self.weight.repeat(self.values.shape[1])
+
+    def clipped(self):
+        """Margins between floor and ceiling, of shape (n_cases, n_points)."""
+        return np.clip(
+            self.values,
+            -np.inf if self.floor is None else self.floor,
+            np.inf if self.ceiling is None else self.ceiling,
+        )
+
+    def n_infinite(self):
+        """Number of margins of positive weight that are infinite between the bounds."""
+        infinite = np.isinf(self.clipped())
+        if self.weight is not None:
+            infinite = infinite[self.weight > 0]
+        return np.count_nonzero(infinite)
+
+    def auc(self):
+        """Margin-AUC: the area under the curve of the margins, in the band.
+
+        Returns
+        -------
+        auc : float
+            -inf if a margin is infinite between the bounds.
+        """
+        if self.n_infinite():
+            return -np.inf
+        return margin_auc(
+            self.margins(), self.weights(), floor=self.floor, ceiling=self.ceiling
+        )
+
+    def parts(self):
+        """What each case contributes: :meth:`auc` is their weighted mean.
+
+        Returns
+        -------
+        parts : ndarray of shape (n_cases,)
+        """
+        part = self.clipped().mean(axis=1)
+        if self.floor is not None and self.ceiling is not None:
+            part = (part - self.floor) / (self.ceiling - self.floor)
+        return part
+
+
+def margin_distribution(network, X, index, weight=None, settings=DEFAULT):
+    """The margins that a score is the area of, their weights, and the bounds of the area.
+
+    Parameters
+    ----------
+    network : Network
+    X : array, DataFrame, sparse matrix or tensor of shape (n_samples, ...)
+        In front of the network's transformers.
+    index : ndarray of int of shape (n_samples,)
+        Class indices.
+    weight : ndarray of shape (n_samples,), default=None
+    settings : DistributionSettings, default=DEFAULT
+        Default: those of ``margin_auc_score``.
+
+    Returns
+    -------
+    distribution : MarginDistribution
+    """
+    samples = TransformedRows(network, X)
+    return distribution_at(
+        POINTS[settings.at].chosen(samples, index, weight, settings), settings
+    )
+
+
+def distribution_at(points, settings=DEFAULT):
+    """The same at points that were chosen before.
+
+    Parameters
+    ----------
+    points : SamplePoints or PerturbedPoints
+    settings : DistributionSettings, default=DEFAULT
+        Of these, ``scale``, ``floor`` and ``ceiling``.
+
+    Returns
+    -------
+    distribution : MarginDistribution
+    """
+    values = margins_of(points, get_scale(settings.scale))
+    # A distance means something only beside those between the samples.
+    unit = points.unit if settings.scale == "distance" else 1.0
+    floor, ceiling = (
+        None if bound is None else bound * unit for bound in (settings.floor, settings.ceiling)
+    )
+    return MarginDistribution(values, points.weight, floor, ceiling)
