@@ -1,6 +1,6 @@
 """Warnings about data in which neighborhoods mean little."""
 
-import sys
+import inspect
 import warnings
 
 from ..exceptions import LocalityWarning
@@ -63,7 +63,11 @@ def warn_caller(message, category=UserWarning):
     message : str
     category : type, default=UserWarning
     """
-    level, frame = 1, sys._getframe(0)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in INSIDE:
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and _is_inside(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def _is_inside(frame):
+    return frame.f_globals.get("__name__", "").partition(".")[0] in INSIDE

@@ -8,7 +8,11 @@ the steps are shortened until kernel classifiers, from smooth to memorising ones
 accurate at their ends as they are under leave-one-out, on the same samples and labels.
 """
 
+from functools import cache
+
 import numpy as np
+from scipy.linalg import eigh
+from scipy.optimize import bisect
 from sklearn.metrics import pairwise_distances
 
 __all__ = ["calibrated_length", "leave_one_out"]
@@ -19,7 +23,8 @@ CONCENTRATIONS = (0.5, 2.0, 8.0)
 RIDGES = (1e-4, 1e-2, 1.0)
 # Beyond 1 more than the whole residual would be exchanged.
 SHORTEST, LONGEST = 0.3, 1.0
-N_HALVINGS = 6
+# The length is found to this width.
+RESOLUTION = 0.011
 # Held at a time (0.5 MB).
 MAX_DISTANCES = 2**16
 
@@ -62,11 +67,8 @@ def calibrated_length(X, shares, steps):
     known, references = [], []
     for concentration in CONCENTRATIONS:
         kernel = np.exp(-concentration / median * between)
-        coefficients = []
-        for ridge in RIDGES:
-            outputs, coefficient = leave_one_out(kernel, targets, ridge)
-            known.append(shares[everything, outputs.argmax(axis=1)].mean())
-            coefficients.append(coefficient)
+        outputs, coefficients = leave_one_out(kernel, targets, RIDGES)
+        known += [shares[everything, output.argmax(axis=1)].mean() for output in outputs]
         references.append((concentration, np.concatenate(coefficients, axis=1)))
         del kernel  # as large as what is needed below
     flat = steps.reshape(n * n_draws, -1).astype(np.float64)
@@ -76,9 +78,10 @@ def calibrated_length(X, shares, steps):
     curvature = np.einsum("ij,ij->i", flat, flat)[:, None]
     labels = np.repeat(shares, n_draws, axis=0)
 
-    def excess(length):
-        """Mean accuracy at the ends of steps so long, less that of leave-one-out."""
-        n_right = 0.0
+    @cache
+    def sign(length):
+        """1 if the mean accuracy after steps of this length reaches leave-one-out, else -1."""
+        n_correct = 0.0
         block = max(1, MAX_DISTANCES // (n_draws * n))
         for first in range(0, n, block):
             ends = slice(first * n_draws, (first + block) * n_draws)
@@ -88,51 +91,49 @@ def calibrated_length(X, shares, steps):
                 outputs = np.exp(-concentration / median * distances) @ coefficients
                 outputs = outputs.reshape(len(distances), len(RIDGES), n_classes)
                 found = outputs.argmax(axis=2)
-                n_right += np.take_along_axis(labels[ends], found, axis=1).sum()
-        return n_right / (len(labels) * len(known)) - np.mean(known)
+                n_correct += np.take_along_axis(labels[ends], found, axis=1).sum()
+        return 1.0 if n_correct / (len(labels) * len(known)) >= np.mean(known) else -1.0
 
-    if excess(LONGEST) >= 0:
+    if sign(LONGEST) > 0:
         return LONGEST
-    short, long = SHORTEST, LONGEST
-    if excess(short) < 0:
+    if sign(SHORTEST) < 0:
         return SHORTEST
-    for _ in range(N_HALVINGS):
-        middle = (short + long) / 2
-        if excess(middle) >= 0:
-            short = middle
-        else:
-            long = middle
-    return (short + long) / 2
+    return bisect(sign, SHORTEST, LONGEST, xtol=RESOLUTION)
 
 
-def leave_one_out(kernel, targets, ridge):
+def leave_one_out(kernel, targets, ridges):
     r"""Outputs of kernel ridge regression for each sample, fitted without it.
 
     With :math:`A = (K + \lambda I)^{-1}` and :math:`\alpha = A Y` they are
     :math:`y_i - \alpha_i / A_{ii}` (Rifkin and Lippert 2007, MIT-CSAIL-TR-2007-025, eq. 4).
+    One eigendecomposition of :math:`K` serves all ridges :math:`\lambda`.
 
     Parameters
     ----------
     kernel : ndarray of shape (n_samples, n_samples)
     targets : ndarray of shape (n_samples, n_outputs)
-    ridge : float
+    ridges : sequence of float
 
     Returns
     -------
-    outputs : ndarray of shape (n_samples, n_outputs)
-    coefficients : ndarray of shape (n_samples, n_outputs)
+    outputs : ndarray of shape (n_ridges, n_samples, n_outputs)
+    coefficients : ndarray of shape (n_ridges, n_samples, n_outputs)
         Those of the fit on all samples.
 
     Examples
     --------
     >>> import numpy as np
     >>> from margin_sklearn.neighborhoods import leave_one_out
-    >>> outputs, _ = leave_one_out(np.eye(2), np.array([[1.0], [-1.0]]), ridge=0.1)
+    >>> outputs, _ = leave_one_out(np.eye(2), np.array([[1.0], [-1.0]]), ridges=[0.1])
     >>> bool(np.allclose(outputs, 0.0))
     True
     """
-    regular = kernel.copy()
-    regular.flat[:: len(kernel) + 1] += ridge
-    inverse = np.linalg.inv(regular)
-    coefficients = inverse @ targets
-    return targets - coefficients / np.diag(inverse)[:, None], coefficients
+    values, vectors = eigh(kernel, driver="evd", check_finite=False)
+    projected, squares = vectors.T @ targets, vectors**2
+    coefficients, outputs = [], []
+    for ridge in ridges:
+        inverse = 1 / (values + ridge)
+        coefficients.append(vectors @ (inverse[:, None] * projected))
+        # The diagonal of the inverse of kernel plus ridge.
+        outputs.append(targets - coefficients[-1] / (squares @ inverse)[:, None])
+    return np.stack(outputs), np.stack(coefficients)
