@@ -1,6 +1,7 @@
 """PyTorch networks as scikit-learn estimators, chosen by their classification margins."""
 
 from importlib.util import find_spec as _find_spec
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from .classifier.estimator import MarginClassifier
 from .displays.curve import MarginCurveDisplay
@@ -38,6 +39,10 @@ __all__ = [
 # where it can be had, so that neither `import *` nor tab completion fails elsewhere.
 if _find_spec("imblearn"):
     __all__ += ["MarginSubsetSampler"]
+
+
+if _TYPE_CHECKING:
+    from .subsets.sampler import MarginSubsetSampler
 
 
 def __getattr__(name):
