@@ -239,7 +239,7 @@ class ConvNet(nn.Module):
 
         Parameters
         ----------
-        x : torch.Tensor of shape (n_samples, *input_shape)
+        x : torch.Tensor of shape (n_samples, ...)
 
         Returns
         -------

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback
 
-from ..training.callbacks import StopTraining, refuse_not_finite, sample_margins
 from ..training.state import NetState
+from ..training.stopping import StopTraining, refuse_not_finite, sample_margins
 
 __all__ = ["Pruning", "TrainingWatch"]
 

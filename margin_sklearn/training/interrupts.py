@@ -1,4 +1,4 @@
-"""Defer Ctrl-C where it would leave work half done."""
+"""Defer Ctrl-C where it would leave work half done; elsewhere it ends training at once."""
 
 import functools
 import math

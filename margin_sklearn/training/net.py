@@ -16,7 +16,7 @@ from ..adapters.network import Network, full_precision
 from ..nn.layer_kinds import is_batch_norm
 from ..nn.weighted_loss import combination
 from .interrupts import interrupts_put_off
-from .portable_state import state_for_pickling, state_for_training
+from .pickling import state_for_pickling, state_for_training
 from .schedules import continued_schedule
 
 __all__ = ["MarginNet"]

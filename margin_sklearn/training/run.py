@@ -13,10 +13,11 @@ from ..data.rows import to_tensor
 from ..runtime import generator_state, recording, seeded, torch_threads
 from .best_epoch import BestEpoch
 from .build import build_module, build_net, copied_callback
-from .callbacks import MarginHistory, Separation
 from .interrupts import finish_import_of_torch
-from .progress import ProgressBar
+from .margin_history import MarginHistory
+from .progress_bar import ProgressBar
 from .state import NetState
+from .stopping import Separation
 from .trial_runs import refuse_batch_norm, try_criterion, try_module
 
 __all__ = ["TrainingRun"]

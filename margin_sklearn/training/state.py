@@ -1,4 +1,4 @@
-"""The training state of a net: copied, restored, and converted to plain tensors."""
+"""The training state of a net: copied, restored after an error or a bad epoch, as tensors."""
 
 import itertools
 from dataclasses import dataclass

@@ -27,8 +27,8 @@ from margin_sklearn import (
 )
 from margin_sklearn.adapters import logit_margins
 from margin_sklearn.scoring.curve import margins_from_logits
-from margin_sklearn.training import callbacks
-from margin_sklearn.training.callbacks import sample_margins
+from margin_sklearn.training import margin_history, stopping
+from margin_sklearn.training.stopping import sample_margins
 
 
 @given(
@@ -65,7 +65,7 @@ def test_many_batches_are_reduced_on_the_way(digits, monkeypatch):
     X, y = digits
     estimator = MarginClassifier(max_epochs=1, batch_size=2, random_state=0)
     plain = clone(estimator).fit(X, y).history_[-1]
-    monkeypatch.setattr(callbacks, "REDUCE_AT", 7 * 2 * 10)
+    monkeypatch.setattr(margin_history, "REDUCE_AT", 7 * 2 * 10)
     assert clone(estimator).fit(X, y).history_[-1] == plain
 
 
@@ -79,7 +79,7 @@ def test_looking_for_separation_costs_few_samples(digits, monkeypatch):
             seen.append(len(part))
             yield part, found
 
-    monkeypatch.setattr(callbacks, "sample_margins", counting)
+    monkeypatch.setattr(stopping, "sample_margins", counting)
     noisy = np.where(np.arange(len(y)) % 10 == 0, (y + 1) % 10, y)
     MarginClassifier(max_epochs=5, random_state=0).fit(X, noisy)
     assert seen == [32] * 5
