@@ -23,8 +23,8 @@ CONCENTRATIONS = (0.5, 2.0, 8.0)
 RIDGES = (1e-4, 1e-2, 1.0)
 # Beyond 1 more than the whole residual would be exchanged.
 SHORTEST, LONGEST = 0.3, 1.0
-# The length is found to this width.
-RESOLUTION = 0.011
+# The length is found to within this distance.
+RESOLUTION = 0.0055
 # Held at a time (0.5 MB).
 MAX_DISTANCES = 2**16
 

@@ -17,9 +17,10 @@ def log_path_norm(module: nn.Module, example: torch.Tensor) -> float:
 
     .. math:: \log \sqrt{\sum_p \prod_{w \in p} w^2},
 
-    over all paths :math:`p` from a number of the input to an output, with :math:`w` the weights
-    on the path. The sum is computed in one forward pass: it is the sum of the outputs of the network for an
-    input of ones, with each weight replaced by its square, without biases and activations.
+    over all paths :math:`p` from a number of the input to an output, with :math:`w` the
+    weights on the path. The sum is computed in one forward pass: it is the sum of the outputs
+    for an input of ones, with each weight replaced by its square, without biases and
+    activations.
     :func:`~margin_sklearn.scales.path` defines the paths.
 
     Parameters
