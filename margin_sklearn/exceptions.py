@@ -1,6 +1,12 @@
-"""Warning categories of margin_sklearn."""
+"""Warning categories of margin_sklearn, and at which line warnings are shown."""
 
-__all__ = ["LocalityWarning", "NotSeparatedWarning"]
+import inspect
+import warnings
+
+__all__ = ["LocalityWarning", "NotSeparatedWarning", "warn_caller"]
+
+# Packages whose frames are skipped in the search for the line of the caller.
+INSIDE = ("margin_sklearn", "skorch")
 
 
 class NotSeparatedWarning(UserWarning):
@@ -20,3 +26,21 @@ class LocalityWarning(UserWarning):
     samples are duplicates, or if there are few different samples. The score is computed
     nevertheless. Cross-validation does not depend on neighbors.
     """
+
+
+def warn_caller(message, category=UserWarning):
+    """Warn at the line that called this package, however many calls ago.
+
+    Parameters
+    ----------
+    message : str
+    category : type, default=UserWarning
+    """
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and _is_inside(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_inside(frame):
+    return frame.f_globals.get("__name__", "").partition(".")[0] in INSIDE

@@ -284,12 +284,17 @@ class Network:
         network : Network
             The network itself.
         """
-        training = [module for module in self.module.modules() if module.training]
-        self.module.eval()
+        training = {module for module in self.module.modules() if module.training}
+        if training:
+            self.module.eval()
         try:
             n_threads = self.n_threads if self.device.type == "cpu" else None
             with recording(), torch_threads(n_threads):
                 yield self
         finally:
-            for module in training:
-                module.training = True
+            if self.module in training:
+                # Not only the flags: a module may do more when its mode changes.
+                self.module.train()
+            if training:
+                for module in self.module.modules():
+                    module.training = module in training

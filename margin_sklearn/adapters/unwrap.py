@@ -1,5 +1,6 @@
 """Finding the estimator inside Pipelines, searches and FrozenEstimators."""
 
+import inspect
 from typing import Any
 
 from sklearn.frozen import FrozenEstimator
@@ -27,6 +28,9 @@ def inside(estimator: Any) -> Any:
         return estimator.steps[-1][1]
     if isinstance(estimator, FrozenEstimator):
         return estimator.estimator
+    # Static first: an object may answer to every name by a new object.
+    if inspect.getattr_static(estimator, "best_estimator_", None) is None:
+        return None
     return getattr(estimator, "best_estimator_", None)
 
 

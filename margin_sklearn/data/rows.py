@@ -67,13 +67,7 @@ def to_tensor(
     if scipy.sparse.issparse(X):
         X = X.toarray()
     if not isinstance(X, torch.Tensor):
-        X = np.ascontiguousarray(X)
-        if not X.dtype.isnative or X.dtype.itemsize > 8:
-            X = X.astype(np.float64)
-        with warnings.catch_warnings():
-            # Read-only arrays (memory maps, pandas) are only read here, never written.
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-            X = torch.from_numpy(X)
+        X = _as_tensor(np.ascontiguousarray(X))
     if X.is_floating_point() and not dtype.is_floating_point:
         _refuse_fractions(X)
     wide = X.dtype == torch.float64 and dtype != torch.float64
@@ -85,6 +79,21 @@ def to_tensor(
             f"{value:g}. Scale X, for instance with StandardScaler."
         )
     return tensor
+
+
+def _as_tensor(X: np.ndarray) -> torch.Tensor:
+    """An array as a tensor, of the same memory if torch can have it."""
+    if not X.dtype.isnative or X.dtype.itemsize > 8:
+        X = X.astype(np.float64)
+    if any(stride < 0 for stride in X.strides):
+        # A single row of a reversed array counts as contiguous.
+        X = X.copy()
+    if X.flags.writeable:
+        return torch.from_numpy(X)
+    with warnings.catch_warnings():
+        # Memory maps and arrays of pandas: they are only read here, never written.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(X)
 
 
 def _refuse_fractions(X: torch.Tensor) -> None:

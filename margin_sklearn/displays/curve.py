@@ -1,10 +1,13 @@
 """MarginCurveDisplay: the margins of a network, sorted, and their area."""
 
+from dataclasses import fields
+
 import numpy as np
 
 from ..checks import as_numbers, check_bool
 from ..data.validation import validate_y
 from ..scoring.curve import check_bounds, margin_auc, margin_curve, margins_from_logits
+from ..scoring.distribution import DistributionSettings
 from ..scoring.scorer import MarginAUCScorer, margin_auc_score
 from .axes import (
     check_name,
@@ -17,8 +20,8 @@ from .axes import (
 
 __all__ = ["MarginCurveDisplay"]
 
-# Parameters that from_estimator had before it took a scorer.
-SETTINGS_OF_SCORERS = ("scale", "at", "floor", "ceiling", "max_samples")
+# Some were parameters of from_estimator before it took a scorer.
+SETTINGS_OF_SCORERS = tuple(field.name for field in fields(DistributionSettings))
 
 
 class MarginCurveDisplay:

@@ -114,6 +114,9 @@ class _TrustingPickler(pickle.Pickler):
         # module; their objects are pickled in turn, as are arguments of partial functions.
         if hasattr(obj, "__qualname__") and getattr(obj, "__module__", None) is not None:
             _trust(obj)
+        if getattr(obj, "input", "content") in ("filename", "file"):
+            # Of scikit-learn's vectorizers: what they make of a name is in the file.
+            raise UnknownContentError(f"{type(obj).__name__}(input={obj.input!r})")
         plain = isinstance(obj, np.ndarray) and obj.dtype.kind in PLAIN_KINDS
         if plain and not isinstance(obj, np.ma.MaskedArray):
             return _reduced_array(obj)

@@ -1,11 +1,8 @@
 """Warnings about data in which neighborhoods mean little."""
 
-import inspect
-import warnings
+from ..exceptions import LocalityWarning, warn_caller
 
-from ..exceptions import LocalityWarning
-
-__all__ = ["tell_copies", "tell_few", "tell_no_locality", "warn_caller"]
+__all__ = ["tell_copies", "tell_few", "tell_no_locality"]
 
 # δ beyond this share of the median distance between samples: near and far are the same.
 NO_LOCALITY = 0.7
@@ -13,8 +10,6 @@ NO_LOCALITY = 0.7
 COPIES_TOLD = 0.05
 # From fewer samples the score's standard error is a tenth or more.
 FEW = 20
-# Frames that are passed over for the line that a warning is shown at.
-INSIDE = ("margin_sklearn", "skorch")
 
 
 def tell_no_locality(neighborhood):
@@ -53,21 +48,3 @@ def tell_copies(distinct, n_samples):
             "(GroupKFold).",
             LocalityWarning,
         )
-
-
-def warn_caller(message, category=UserWarning):
-    """Warn at the line that called this package, however many calls ago.
-
-    Parameters
-    ----------
-    message : str
-    category : type, default=UserWarning
-    """
-    level, frame = 1, inspect.currentframe()
-    while frame is not None and _is_inside(frame):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
-
-
-def _is_inside(frame):
-    return frame.f_globals.get("__name__", "").partition(".")[0] in INSIDE

@@ -166,6 +166,8 @@ def _find(samples, y, max_samples, random_state, check_labels):
     digest = samples.digest(y, max_samples, seed)
     points = _recalled(samples, digest)
     if points is None:
+        # Before all are transformed, which may change the given rows in place.
+        signature = None if digest is None else samples.sign()
         rows = samples.rows
         if check_labels:
             # Before anything is computed from them; of known points they are checked later.
@@ -173,7 +175,6 @@ def _find(samples, y, max_samples, random_state, check_labels):
         prepared = PreparedRows(network, rows)
         key = (joblib.hash(prepared.keys), prepared.width, joblib.hash(y), max_samples, seed)
         points = PERTURBED_SAMPLES.get(key, lambda: _make(prepared, y, max_samples, seed))
-        signature = None if digest is None else samples.sign()
         if signature is not None:
             PERTURBED_SAMPLES.put(digest, _Known(key, signature))
     tell_no_locality(points.neighborhood)

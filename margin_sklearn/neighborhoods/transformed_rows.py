@@ -1,10 +1,11 @@
 """Samples behind the transformers of a Pipeline, which run only if they are needed."""
 
-import warnings
+import copy
 from functools import cached_property
 
 import numpy as np
 import scipy.sparse
+import torch
 
 from ..data.rows import take_rows
 from .fingerprint import UnknownContentError, content_digest, is_own_function
@@ -80,10 +81,7 @@ class TransformedRows:
         Two samplings with equal digests are the same if this is the same, too.
         """
         try:
-            with warnings.catch_warnings():
-                # They were given when all rows were transformed.
-                warnings.simplefilter("ignore")
-                return _signature(self._alone())
+            return _signature(self._alone())
         except Exception:
             return None
 
@@ -102,10 +100,15 @@ class TransformedRows:
         return _signature(self.first) == signature
 
     def _alone(self):
-        one = self.network.transform(take_rows(self._X, slice(0, 1)))
+        # A copy: transformers with copy=False work in place.
+        one = self.network.transform(_copied(take_rows(self._X, slice(0, 1))))
         if one.shape[0] != 1:
             raise ValueError("The transformers make more than one row of a sample.")
         return self.network.prepare(one)
+
+
+def _copied(rows):
+    return rows.detach().clone() if isinstance(rows, torch.Tensor) else copy.deepcopy(rows)
 
 
 def _signature(prepared):

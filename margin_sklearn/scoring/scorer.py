@@ -10,7 +10,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from ..adapters.registry import as_network
 from ..data.weights import check_sample_weight
-from ..neighborhoods.locality import warn_caller
+from ..exceptions import warn_caller
 from .distribution import DEFAULT, DistributionSettings, margin_distribution
 from .evaluation import encode_samples
 

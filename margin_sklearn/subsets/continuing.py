@@ -1,6 +1,5 @@
 """Train to separation and continue: how MarginSubsetSelector trains its estimator."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from ..classifier.settings import check_settings
 from ..data.batches import Samples
 from ..data.rows import take_rows
 from ..data.weights import check_sample_weight
-from ..exceptions import NotSeparatedWarning
+from ..exceptions import NotSeparatedWarning, warn_caller
 from ..scales.registry import get_scale
 from ..scoring.evaluation import check_samples, margins_at
 from ..training.run import TrainingRun
@@ -181,7 +180,7 @@ def separate(selector, X, y, sample_weight):
     if margins is None:
         margins = _margins(classifier, take_rows(inputs, rows), np.asarray(y)[rows])
     if not run.separation.separated_ and not run.interrupted:
-        _not_separated(selector, np.mean(margins > 0), f"{run.n_epochs} epochs", stacklevel=5)
+        _not_separated(selector, np.mean(margins > 0), f"{run.n_epochs} epochs")
     candidates = watch.aum_ >= 0 if selector.noise_guard else np.ones(len(rows), dtype=bool)
     if not candidates.any():
         raise ValueError(
@@ -202,13 +201,13 @@ def score_fitted(selector, X, y, sample_weight, choose, rng):
     margins = _margins(selector.estimator, take_rows(X, rows), y[rows])
     share = np.mean(margins > 0)
     if share < selector.separation:
-        _not_separated(selector, share, "its fit", stacklevel=4)
+        _not_separated(selector, share, "its fit")
     epoch = getattr(innermost(selector.estimator), "separation_epoch_", None)
     everything = np.ones(len(rows), dtype=bool)
     return Trained(selector.estimator, margins, rows, everything, _table([]), epoch)
 
 
-def _not_separated(selector, accuracy, after, stacklevel):
+def _not_separated(selector, accuracy, after):
     message = (
         f"The network does not separate its training data after {after}: it classifies "
         f"{accuracy:.4%} of them right, but separation={selector.separation} is required. "
@@ -218,7 +217,7 @@ def _not_separated(selector, accuracy, after, stacklevel):
     )
     if selector.on_unseparated == "raise":
         raise RuntimeError(message)
-    warnings.warn(message, NotSeparatedWarning, stacklevel=stacklevel)
+    warn_caller(message, NotSeparatedWarning)
 
 
 def _table(history):

@@ -77,9 +77,17 @@ class MarginNet(ClassifierMixin, NeuralNet):
         self.classes_ = np.arange(self.n_classes)
         return self
 
-    @property
     def network(self):
-        """The module in its current state, as a Network for samples of this training run."""
+        """The module as a network, for rows that are samples of this training.
+
+        The module is switched to evaluation mode, and stays in it until the next training
+        step: between two trainings it is never in training mode.
+
+        Returns
+        -------
+        network : Network
+        """
+        self._set_training(False)
         return Network(
             self.module_,
             _as_is,

@@ -1,6 +1,5 @@
 """TrainingRun: train one network, continue its training, and predict with it."""
 
-import warnings
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -10,6 +9,7 @@ from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
 from ..data.batches import Samples
 from ..data.precision import largest_value, refuse_large, warn_of_rounding
 from ..data.rows import to_tensor
+from ..exceptions import warn_caller
 from ..runtime import generator_state, recording, seeded, torch_threads
 from .best_epoch import BestEpoch
 from .build import build_module, build_net, copied_callback
@@ -251,10 +251,9 @@ class TrainingRun:
                     self.progress.close()
             self.generators = generator_state(self.device)
         if self.interrupted:
-            warnings.warn(
+            warn_caller(
                 f"Training was interrupted after {self.n_epochs} epochs; the network is "
-                "usable as trained so far. Call fit again to train for all epochs.",
-                stacklevel=4,
+                "usable as trained so far. Call fit again to train for all epochs."
             )
         return margins
 
@@ -322,7 +321,7 @@ class TrainingRun:
         ValueError
             If a logit is not finite.
         """
-        network = self.net.network
+        network = self.net.network()
         if X.dtype.kind in "iu":
             warn_of_rounding(X, largest_value(X), network.dtype, names)
 

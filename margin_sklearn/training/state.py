@@ -1,7 +1,8 @@
 """The training state of a net: copied, restored after an error or a bad epoch, as tensors."""
 
+import copy
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ class NetState:
         Parameters and buffers of the module and the criterion.
     optimizer : dict or None
         The optimizer's ``state_dict``.
+    extra : dict of str to object
+        What ``get_extra_state`` of modules returned.
     history : list of dict or None
         The rows of skorch's history.
     generators : list of torch.Tensor or None
@@ -43,6 +46,7 @@ class NetState:
 
     weights: dict
     optimizer: dict | None = None
+    extra: dict = field(default_factory=dict)
     history: list | None = None
     generators: list | None = None
 
@@ -68,6 +72,10 @@ class NetState:
         return cls(
             {name: tensor.detach().clone() for name, tensor in _tensors(net).items()},
             _copied(net.optimizer_.state_dict()) if optimizer else None,
+            {
+                name: copy.deepcopy(module.get_extra_state())
+                for name, module in _with_extra_state(net).items()
+            },
             list(net.history) if history else None,
             None if generators is None else _copied(generators),
         )
@@ -82,7 +90,15 @@ class NetState:
         """
         with torch.no_grad():
             for name, tensor in _tensors(net).items():
-                tensor.copy_(self.weights[name])
+                kept = self.weights.get(name, tensor)
+                if kept.shape == tensor.shape:
+                    tensor.copy_(kept)
+                else:
+                    # A buffer that follows the size of the batch.
+                    tensor.data = kept.clone()
+        for name, module in _with_extra_state(net).items():
+            if name in self.extra:
+                module.set_extra_state(copy.deepcopy(self.extra[name]))
         if self.optimizer is not None:
             # A copy, because the optimizer modifies what it is given.
             net.optimizer_.load_state_dict(_copied(self.optimizer))
@@ -102,7 +118,9 @@ class NetState:
             False if any weight is NaN.
         """
         now = _tensors(net)
-        return all(torch.equal(now[name], kept) for name, kept in self.weights.items())
+        return all(
+            name in now and torch.equal(now[name], kept) for name, kept in self.weights.items()
+        )
 
     def to_tensors(self):
         """Split the state into tensors and the rest, in a form that JSON can store.
@@ -115,7 +133,7 @@ class NetState:
         tensors: dict[str, torch.Tensor] = {}
         others = {
             part: _without_tensors(getattr(self, part), part, tensors)
-            for part in ("weights", "optimizer", "history", "generators")
+            for part in ("weights", "optimizer", "extra", "history", "generators")
         }
         return tensors, others
 
@@ -135,12 +153,27 @@ class NetState:
         return cls(**{part: _with_tensors(value, tensors) for part, value in others.items()})
 
 
-def _tensors(net):
+def _with_extra_state(net):
+    """Modules that keep more than tensors (``torch.nn.Module.get_extra_state``)."""
+    return {
+        f"{part}.{name}": module
+        for part, whole in _parts(net).items()
+        for name, module in whole.named_modules()
+        if type(module).get_extra_state is not torch.nn.Module.get_extra_state
+    }
+
+
+def _parts(net):
     parts = {"module": net.module_, "criterion": net.criterion_}
     return {
+        part: module for part, module in parts.items() if isinstance(module, torch.nn.Module)
+    }
+
+
+def _tensors(net):
+    return {
         f"{part}.{name}": tensor
-        for part, module in parts.items()
-        if isinstance(module, torch.nn.Module)
+        for part, module in _parts(net).items()
         for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers())
     }
 

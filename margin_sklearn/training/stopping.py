@@ -134,7 +134,7 @@ class Separation(Callback):
             few = margins.topk(min(N_SUSPECTS + allowed, n), largest=False).indices
             suspects = dataset.order[few.to(dataset.order.device)]
             margins_of_few = torch.cat(
-                [margins for _, margins in sample_margins(net.network, dataset, suspects)]
+                [margins for _, margins in sample_margins(net.network(), dataset, suspects)]
             )
             if (~(margins_of_few > 0)).sum() > allowed:
                 self.finite_ = bool(margins_of_few.isfinite().all())
@@ -142,7 +142,7 @@ class Separation(Callback):
             # Smallest margins first, so that errors are found early.
             order = dataset.order[margins.argsort().to(dataset.order.device)]
         found = np.empty(n)
-        for rows, margins in sample_margins(net.network, dataset, order):
+        for rows, margins in sample_margins(net.network(), dataset, order):
             self.finite_ = self.finite_ and bool(margins.isfinite().all())
             found[rows.cpu().numpy()] = margins.cpu().numpy()
             allowed -= int((~(margins > 0)).sum())

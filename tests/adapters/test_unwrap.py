@@ -1,5 +1,7 @@
 """Estimators inside Pipelines, searches and FrozenEstimators."""
 
+from unittest import mock
+
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -78,3 +80,9 @@ def test_a_pipeline_whose_last_step_is_passthrough(iris):
 def test_another_kind_of_estimator_is_named():
     with pytest.raises(TypeError, match=r"^Wanted, but found LogisticRegression\.$"):
         find_inside(LogisticRegression(), GridSearchCV, "Wanted")
+
+
+def test_an_object_that_answers_to_every_name_wraps_nothing():
+    assert inside(mock.Mock()) is None
+    with pytest.raises(TypeError, match="Margins cannot be taken from Mock"):
+        margins(mock.Mock(), [[0.0]], [0])

@@ -39,3 +39,9 @@ def test_chunks_shrink_with_the_width_of_a_row():
     assert chunk_length(1) == 4096
     assert chunk_length(3 * 32 * 32) < chunk_length(100)
     assert chunk_length(10**9) == 16
+
+
+def test_rows_of_a_reversed_array_become_a_tensor():
+    X = np.arange(6.0).reshape(3, 2)[::-1]
+    for rows in (slice(0, 1), slice(None)):
+        np.testing.assert_array_equal(to_tensor(X[rows]).numpy(), X[rows])

@@ -242,3 +242,9 @@ def test_a_column_of_scores_is_for_two_classes():
         for scores in (np.array([-1.0, 0.5, 2.0]), np.array([[-1.0], [0.5], [2.0]]))
     )
     np.testing.assert_array_equal(one.line_.get_ydata(), two.line_.get_ydata())
+
+
+@pytest.mark.parametrize("setting", ["scale", "at", "noise_weight", "random_state"])
+def test_settings_of_scorers_are_refused_with_the_way_out(fitted, digits, setting):
+    with pytest.raises(TypeError, match=rf"no {setting}: pass scorer=make_margin_auc_scorer"):
+        MarginCurveDisplay.from_estimator(fitted, *digits, **{setting: 0})

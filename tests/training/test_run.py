@@ -1,6 +1,7 @@
 """An error in fit or partial_fit leaves the estimator as it was; Ctrl-C what it learned."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +10,12 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from margin_sklearn import MarginClassifier, MarginSubsetSelector
+from margin_sklearn import (
+    MarginClassifier,
+    MarginSubsetSelector,
+    margin_auc_score,
+    margins,
+)
 from margin_sklearn.adapters import Network
 
 SMALL = {
@@ -260,3 +266,99 @@ def test_the_net_trains_as_before_after_a_guarded_part(digits):
     assert model.n_iter_ == n_epochs + 1
     with pytest.raises(ValueError, match="diverged"):
         model.set_params(lr=1e30).partial_fit(X, y).partial_fit(X, y)
+
+
+# --- evaluation and training mode -------------------------------------------------------
+
+
+class LowRank(nn.Linear):
+    """Adds its low-rank update to the weight in evaluation mode, as LoRA layers do."""
+
+    def __init__(self):
+        super().__init__(64, 10)
+        self.a = nn.Parameter(0.1 * torch.randn(4, 64))
+        self.b = nn.Parameter(torch.zeros(10, 4))
+        self.weight.requires_grad_(False)
+        self.merged = False
+
+    def train(self, mode=True):
+        super().train(mode)
+        if mode == self.merged:
+            self.weight.data += (-1 if mode else 1) * (self.b @ self.a).data
+            self.merged = not mode
+        return self
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y if self.merged else y + x @ self.a.T @ self.b.T
+
+
+def test_modules_that_do_more_when_their_mode_changes_are_trained(digits):
+    X, y = digits
+    model = MarginClassifier(LowRank, max_epochs=20, lr=1e-2, random_state=0, device="cpu")
+    model.fit(X, y)
+    assert model.score(X, y) > 0.95
+    assert model.net_.module_.merged
+    # Nor do scores change it.
+    before = model.predict_proba(X)
+    margin_auc_score(model, X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_a_network_that_is_not_in_training_can_be_used_by_several_threads(digits):
+    """Nobody switches dropout or batch norm on under the others."""
+    X, y = digits
+    model = MarginClassifier(**{**SMALL, "module__dropout": 0.5}).fit(X, y)
+    assert not any(part.training for part in model.net_.module_.modules())
+    proba = model.predict_proba(X)
+    expected = margins(model, X, y)
+    with ThreadPoolExecutor(4) as pool:
+        probas = list(pool.map(lambda _: model.predict_proba(X), range(24)))
+        found = list(pool.map(lambda _: margins(model, X, y), range(24)))
+    assert all((one == proba).all() for one in probas)
+    assert all((one == expected).all() for one in found)
+
+
+# --- what is put back ---------------------------------------------------------------------
+
+
+class Counting(nn.Linear):
+    """Keeps more than tensors, and a buffer as long as the batch."""
+
+    def __init__(self):
+        super().__init__(64, 10)
+        self.n_steps = 0
+        self.register_buffer("mask", torch.ones(1, 1), persistent=False)
+
+    def forward(self, x):
+        self.n_steps += self.training
+        self.mask = torch.ones(len(x), 1)
+        return super().forward(x) * self.mask
+
+    def get_extra_state(self):
+        return {"n_steps": self.n_steps}
+
+    def set_extra_state(self, state):
+        self.n_steps = state["n_steps"]
+
+
+def test_the_best_epoch_has_the_extra_state_of_its_modules(digits):
+    X, y = digits
+    model = MarginClassifier(
+        Counting, max_epochs=6, lr=3.0, restore_best="margin_auc", random_state=0, device="cpu"
+    ).fit(X, y)
+    n_batches = model.history_[-1]["train_batch_count"]
+    assert model.best_epoch_ < 6
+    assert model.net_.module_.n_steps == model.best_epoch_ * n_batches
+
+
+def test_a_failed_fit_puts_back_modules_whose_buffers_change_their_size(digits):
+    X, y = digits
+    model = MarginClassifier(
+        Counting, max_epochs=2, warm_start=True, random_state=0, device="cpu"
+    ).fit(X, y)
+    before, n_steps = model.predict_proba(X), model.net_.module_.n_steps
+    with pytest.raises(ValueError, match="diverged"):
+        model.set_params(lr=1e38).fit(X, y)
+    assert model.net_.module_.n_steps == n_steps
+    np.testing.assert_array_equal(model.predict_proba(X), before)
