@@ -549,7 +549,7 @@ def begin_fit(
 def _network_of(estimator):
     check_is_fitted(estimator, "net_")
     return replace(
-        estimator.net_.network(),
+        estimator.net_.network,
         prepare=lambda rows: validate_predict(estimator, rows),
         encode=lambda y: validate_labels(y, estimator.classes_),
     )

@@ -23,6 +23,8 @@ CONCENTRATIONS = (0.5, 2.0, 8.0)
 RIDGES = (1e-4, 1e-2, 1.0)
 # Beyond 1 more than the whole residual would be exchanged.
 SHORTEST, LONGEST = 0.3, 1.0
+# Outputs that differ by less are equal: samples far from all others give rounding alone.
+TIE = 1e-9
 # The length is found to within this distance.
 RESOLUTION = 0.0055
 # Held at a time (0.5 MB).
@@ -63,12 +65,11 @@ def calibrated_length(X, shares, steps):
     if median == 0:
         median = between.mean()
     targets = shares - shares.mean(axis=0)
-    everything = np.arange(n)
     known, references = [], []
     for concentration in CONCENTRATIONS:
         kernel = np.exp(-concentration / median * between)
         outputs, coefficients = leave_one_out(kernel, targets, RIDGES)
-        known += [shares[everything, output.argmax(axis=1)].mean() for output in outputs]
+        known += [_share_met(output, shares).mean() for output in outputs]
         references.append((concentration, np.concatenate(coefficients, axis=1)))
         del kernel  # as large as what is needed below
     flat = steps.reshape(n * n_draws, -1).astype(np.float64)
@@ -90,15 +91,21 @@ def calibrated_length(X, shares, steps):
             for concentration, coefficients in references:
                 outputs = np.exp(-concentration / median * distances) @ coefficients
                 outputs = outputs.reshape(len(distances), len(RIDGES), n_classes)
-                found = outputs.argmax(axis=2)
-                n_correct += np.take_along_axis(labels[ends], found, axis=1).sum()
-        return 1.0 if n_correct / (len(labels) * len(known)) >= np.mean(known) else -1.0
+                n_correct += _share_met(outputs, labels[ends][:, None]).sum()
+        reached = n_correct / (len(labels) * len(known)) - np.mean(known)
+        return 1.0 if reached > -TIE else -1.0
 
     if sign(LONGEST) > 0:
         return LONGEST
     if sign(SHORTEST) < 0:
         return SHORTEST
     return bisect(sign, SHORTEST, LONGEST, xtol=RESOLUTION)
+
+
+def _share_met(outputs, shares):
+    """The share that the class of the largest output has; the mean of the classes that tie."""
+    largest = outputs > outputs.max(axis=-1, keepdims=True) - TIE
+    return (shares * largest).sum(axis=-1) / largest.sum(axis=-1)
 
 
 def leave_one_out(kernel, targets, ridges):

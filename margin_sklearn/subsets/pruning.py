@@ -229,7 +229,7 @@ class Pruning(Callback):
 
     def _score(self, net, rows):
         start = time.perf_counter()
-        chunks = sample_margins(net.network(), self.data_, torch.from_numpy(rows))
+        chunks = sample_margins(net.evaluation_network(), self.data_, torch.from_numpy(rows))
         for part, margins in chunks:
             self.margins_[part.numpy()] = margins.cpu().numpy()
         self.n_scored_ += len(rows)

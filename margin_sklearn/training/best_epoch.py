@@ -36,7 +36,7 @@ class BestEpoch(Callback):
     def on_train_begin(self, net, X=None, **kwargs):
         inputs = X.X.cpu().numpy() if isinstance(X.X, torch.Tensor) else X.X
         class_index = X.y.cpu().numpy()
-        network = net.network()
+        network = net.evaluation_network()
         points = pseudo_points(network, inputs, class_index, SETTINGS.max_samples).thinned(
             N_DRAWS
         )

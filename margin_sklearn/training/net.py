@@ -77,17 +77,9 @@ class MarginNet(ClassifierMixin, NeuralNet):
         self.classes_ = np.arange(self.n_classes)
         return self
 
+    @property
     def network(self):
-        """The module as a network, for rows that are samples of this training.
-
-        The module is switched to evaluation mode, and stays in it until the next training
-        step: between two trainings it is never in training mode.
-
-        Returns
-        -------
-        network : Network
-        """
-        self._set_training(False)
+        """The module as it is now, for rows that are samples of this training."""
         return Network(
             self.module_,
             _as_is,
@@ -96,6 +88,15 @@ class MarginNet(ClassifierMixin, NeuralNet):
             device=torch.device(self.device),
             n_threads=self.n_threads,
         )
+
+    def evaluation_network(self):
+        """The same, switched to evaluation mode until the next training step.
+
+        So the module is never in training mode between two trainings, and several threads can
+        evaluate it.
+        """
+        self._set_training(False)
+        return self.network
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         if self.records_batches:

@@ -321,7 +321,7 @@ class TrainingRun:
         ValueError
             If a logit is not finite.
         """
-        network = self.net.network()
+        network = self.net.evaluation_network()
         if X.dtype.kind in "iu":
             warn_of_rounding(X, largest_value(X), network.dtype, names)
 

@@ -124,7 +124,7 @@ class Separation(Callback):
         return margins
 
     def _separates(self, net, dataset):
-        n = len(dataset)
+        n, network = len(dataset), net.evaluation_network()
         self.margins_, self.finite_ = None, True
         # Not floor((1 - share) * n), because 1 - 0.9 is slightly less than 0.1.
         allowed = n - math.ceil(self.share * n - 1e-9 * n)
@@ -133,16 +133,15 @@ class Separation(Callback):
         if margins is not None and len(margins) == n:
             few = margins.topk(min(N_SUSPECTS + allowed, n), largest=False).indices
             suspects = dataset.order[few.to(dataset.order.device)]
-            margins_of_few = torch.cat(
-                [margins for _, margins in sample_margins(net.network(), dataset, suspects)]
-            )
+            parts = [margins for _, margins in sample_margins(network, dataset, suspects)]
+            margins_of_few = torch.cat(parts)
             if (~(margins_of_few > 0)).sum() > allowed:
                 self.finite_ = bool(margins_of_few.isfinite().all())
                 return False
             # Smallest margins first, so that errors are found early.
             order = dataset.order[margins.argsort().to(dataset.order.device)]
         found = np.empty(n)
-        for rows, margins in sample_margins(net.network(), dataset, order):
+        for rows, margins in sample_margins(network, dataset, order):
             self.finite_ = self.finite_ and bool(margins.isfinite().all())
             found[rows.cpu().numpy()] = margins.cpu().numpy()
             allowed -= int((~(margins > 0)).sum())
