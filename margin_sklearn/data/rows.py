@@ -9,8 +9,9 @@ import scipy.sparse
 import skorch.utils
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
-__all__ = ["chunk_length", "take_rows", "to_numpy", "to_tensor"]
+__all__ = ["chunk_length", "random_rows", "take_rows", "to_numpy", "to_tensor"]
 
 
 def take_rows(X: Any, rows: slice | Sequence[int] | NDArray[np.integer]) -> Any:
@@ -124,6 +125,25 @@ def chunk_length(n_values: int, limit: int = 2**20) -> int:
     """
     n_values = max(1, n_values)
     return int(max(16, min(4096, limit // n_values, max(128, limit // 8 // n_values))))
+
+
+def random_rows(n_rows: int, size: int, random_state: Any) -> np.ndarray:
+    """Choose some of the rows at random, without replacement.
+
+    Parameters
+    ----------
+    n_rows : int
+    size : int
+        How many; at most ``n_rows``.
+    random_state : int, RandomState instance or None
+
+    Returns
+    -------
+    row_index : ndarray of int of shape (size,)
+        Increasing.
+    """
+    random = check_random_state(random_state)
+    return np.sort(random.choice(n_rows, int(size), replace=False))
 
 
 def to_numpy(values: Any) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse
 from sklearn.utils import check_random_state
 
-from ..data.rows import take_rows
+from ..data.rows import random_rows, take_rows
 from .cache import PERTURBED_SAMPLES
 from .distinct import distinct_rows, evenly
 from .locality import tell_copies, tell_few, tell_no_locality
@@ -205,8 +205,7 @@ def _make(prepared, y, max_samples, seed):
     n_anchors = min(n, most, n if max_samples is None else max_samples)
     anchors = np.arange(n)
     if n_anchors < n:
-        random = np.random.RandomState(seed)
-        anchors = np.sort(random.choice(n, n_anchors, replace=False))
+        anchors = random_rows(n, n_anchors, seed)
     n_steps = min(MOST_DRAWS, N_POINTS // n_anchors, MAX_STEPS // (n_anchors * width))
     hood = local_neighborhood(distinct.rows, n, anchors, max(N_DRAWS, n_steps))
     # The kernel classifiers learn few samples: steps between those, not between all.

@@ -141,7 +141,7 @@ class MarginDistribution:
         return part
 
 
-def margin_distribution(network, X, index, weight=None, settings=DEFAULT):
+def margin_distribution(network, X, class_index, weight=None, settings=DEFAULT):
     """The margins that a score is the area of, their weights, and the bounds of the area.
 
     Parameters
@@ -149,7 +149,7 @@ def margin_distribution(network, X, index, weight=None, settings=DEFAULT):
     network : Network
     X : array, DataFrame, sparse matrix or tensor of shape (n_samples, ...)
         In front of the network's transformers.
-    index : ndarray of int of shape (n_samples,)
+    class_index : ndarray of int of shape (n_samples,)
         Class indices.
     weight : ndarray of shape (n_samples,), default=None
     settings : DistributionSettings, default=DEFAULT
@@ -161,7 +161,7 @@ def margin_distribution(network, X, index, weight=None, settings=DEFAULT):
     """
     samples = TransformedRows(network, X)
     return distribution_at(
-        POINTS[settings.at].chosen(samples, index, weight, settings), settings
+        POINTS[settings.at].chosen(samples, class_index, weight, settings), settings
     )
 
 

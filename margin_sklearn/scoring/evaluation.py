@@ -54,8 +54,8 @@ def margins(estimator, X, y, *, scale=None):
     np.True_
     """
     network = as_network(estimator)
-    X, index = check_samples(network, X, y)
-    return margins_at(network, X, index, get_scale(scale))
+    X, class_index = check_samples(network, X, y)
+    return margins_at(network, X, class_index, get_scale(scale))
 
 
 def margins_of(points, scale):
@@ -96,7 +96,7 @@ def margins_of(points, scale):
     return result
 
 
-def margins_at(network, X, index, scale):
+def margins_at(network, X, class_index, scale):
     """Scaled margins at samples.
 
     Parameters
@@ -104,7 +104,7 @@ def margins_at(network, X, index, scale):
     network : Network
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
         Behind the transformers, as :func:`check_samples` gives it.
-    index : ndarray of int of shape (n_samples,)
+    class_index : ndarray of int of shape (n_samples,)
         Class indices.
     scale : callable
         One of ``scales.SCALES``.
@@ -113,7 +113,7 @@ def margins_at(network, X, index, scale):
     -------
     margins : ndarray of float64 of shape (n_samples,)
     """
-    return margins_of(SamplePoints(network, X, index), scale)[:, 0]
+    return margins_of(SamplePoints(network, X, class_index), scale)[:, 0]
 
 
 def _examples_for(scale, points, example):
@@ -156,7 +156,7 @@ def encode_samples(network, X, y):
     -------
     X : array, DataFrame, sparse CSR matrix or tensor
         Its values are not checked.
-    index : ndarray of int of shape (n_samples,)
+    class_index : ndarray of int of shape (n_samples,)
         Class indices.
 
     Raises
@@ -190,7 +190,7 @@ def check_samples(network, X, y):
     -------
     X : array, DataFrame, sparse CSR matrix or tensor
         What the transformers make of all rows at once; its values are not checked.
-    index : ndarray of int of shape (n_samples,)
+    class_index : ndarray of int of shape (n_samples,)
         Class indices.
 
     Raises
@@ -198,8 +198,8 @@ def check_samples(network, X, y):
     ValueError
         As there.
     """
-    X, index = encode_samples(network, X, y)
+    X, class_index = encode_samples(network, X, y)
     X = network.transform(X)
     if hasattr(X, "tocsr"):
         X = X.tocsr()
-    return X, index
+    return X, class_index

@@ -24,9 +24,8 @@ Both kinds of points have the same few attributes, which
 import numpy as np
 import scipy.sparse
 import torch
-from sklearn.utils import check_random_state
 
-from ..data.rows import take_rows
+from ..data.rows import random_rows, take_rows
 from ..neighborhoods.perturbed import distance_unit, perturbed_samples
 
 __all__ = ["PerturbedPoints", "SamplePoints"]
@@ -73,8 +72,7 @@ class SamplePoints:
         if bounded and settings.scale == "distance":
             unit = distance_unit(network, X)
         if settings.max_samples is not None and len(label) > settings.max_samples:
-            random = check_random_state(settings.random_state)
-            rows = np.sort(random.choice(len(label), int(settings.max_samples), replace=False))
+            rows = random_rows(len(label), settings.max_samples, settings.random_state)
             X, label = take_rows(X, rows), label[rows]
             weight = None if weight is None else weight[rows]
         return cls(network, X, label, weight, unit=unit, rows=rows)

@@ -261,10 +261,10 @@ class MarginAUCScorer(BaseEstimator):
 
     def _distribution(self, estimator, X, y, sample_weight, settings):
         network = as_network(estimator)
-        X, index = encode_samples(network, X, y)
+        X, class_index = encode_samples(network, X, y)
         if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, len(index))
-        return margin_distribution(network, X, index, sample_weight, settings)
+            sample_weight = check_sample_weight(sample_weight, len(class_index))
+        return margin_distribution(network, X, class_index, sample_weight, settings)
 
 
 def make_margin_auc_scorer(
