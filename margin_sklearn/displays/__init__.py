@@ -1,4 +1,4 @@
-"""Pictures of margins, after scikit-learn's Display contract."""
+"""Plots of margins, following scikit-learn's Display API."""
 
 from .curve import MarginCurveDisplay
 from .subset import SubsetDisplay

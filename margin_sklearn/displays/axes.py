@@ -1,4 +1,4 @@
-"""What the displays share: axes, the zero line, infinite margins, checks of arguments."""
+"""Shared code of the displays: axes, zero line, infinite margins, argument checks."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ __all__ = [
 
 
 def need_matplotlib():
-    """Raise an ImportError that says how to get matplotlib, before anything is computed."""
+    """Raise an ImportError with install instructions before anything is computed."""
     try:
         import matplotlib.pyplot  # noqa: F401
     except ImportError as error:
@@ -26,7 +26,7 @@ def need_matplotlib():
 
 
 def given_or_new(ax):
-    """``ax``, or new axes where it is None.
+    """``ax``, or new axes if it is None.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def check_name(name):
 
 
 def finite_margins(margins):
-    """Margins to draw: infinite ones, without a gradient, at the edge of the finite ones.
+    """Margins to draw: infinite ones (no gradient) are clipped to the finite range.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def finite_margins(margins):
 
 
 def has_line(ax, height):
-    """Whether there is a horizontal line at this height, as of a network drawn before."""
+    """Whether a horizontal line at this height exists, for instance from another network."""
     return any(
         len(line.get_ydata()) == 2 and np.all(np.asarray(line.get_ydata()) == height)
         for line in ax.lines

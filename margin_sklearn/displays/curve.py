@@ -1,4 +1,4 @@
-"""MarginCurveDisplay: the margins of a network, sorted, and their area."""
+"""MarginCurveDisplay: the sorted margins of a network and the area under them."""
 
 from dataclasses import fields
 
@@ -20,32 +20,32 @@ from .axes import (
 
 __all__ = ["MarginCurveDisplay"]
 
-# Some were parameters of from_estimator before it took a scorer.
+# Some of these were parameters of from_estimator before it took a scorer.
 SETTINGS_OF_SCORERS = tuple(field.name for field in fields(DistributionSettings))
 
 
 class MarginCurveDisplay:
-    """Margin curve: sorted scaled margins against the share of samples, area shaded.
+    """Margin curve: sorted scaled margins against the share of samples, with shaded area.
 
-    Made by :meth:`from_estimator` or :meth:`from_predictions`; the constructor takes what
-    they computed. Pass ``ax`` to lay several networks over one another.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`; the constructor takes
+    their results. Pass ``ax`` to draw several networks in the same axes.
 
     Parameters
     ----------
     fraction : ndarray of shape (n_steps,)
-        Share of samples with a margin of at most ``value``, as :func:`margin_curve` gives it.
+        Share of samples with a margin of at most ``value``, from :func:`margin_curve`.
     value : ndarray of shape (n_steps,)
         The distinct margins, increasing.
     auc : float, default=None
         Margin-AUC, for the legend.
     floor, ceiling : float, default=None
-        The band the area is taken in, in units of ``value``.
+        The band of the area, in units of ``value``.
     scale : str, default=None
         Name of the scale, for the axis.
     name : str, default=None
         Name of the network, for the legend.
     of : str, default="samples"
-        What the margins are of, for the axis.
+        What the margins belong to, for the axis.
 
     Attributes
     ----------
@@ -99,9 +99,9 @@ class MarginCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new axes.
+            Where to draw; None creates new axes.
         name : str, default=None
-            Name in the legend instead of the display's.
+            Name in the legend, in place of the display's ``name``.
         fill : bool, default=True
             Whether to shade the area and the misclassified part.
         **kwargs : dict
@@ -114,7 +114,7 @@ class MarginCurveDisplay:
         check_bool("fill", fill)
         name = check_name(self.name if name is None else name)
         ax = given_or_new(ax)
-        # Margins of 0 are ties: not correctly classified.
+        # Margins of 0 are ties, which do not count as correctly classified.
         wrong = np.searchsorted(self.value, 0.0, side="right")
         share = self.fraction[wrong - 1] if wrong else 0.0
         notes = [f"{100 * share:.{2 if share < 0.995 else 3}g} % wrong"]
@@ -183,12 +183,12 @@ class MarginCurveDisplay:
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
         y : array-like of shape (n_samples,)
         scorer : MarginAUCScorer, default=margin_auc_score
-            Whose score is the area in the legend: ``margin_auc_score``, or what
-            :func:`make_margin_auc_scorer` returns for another scale, other bounds or margins
-            at the samples. The curve is that of the margins that it evaluates.
+            Its score is the area in the legend, and the curve shows the margins it evaluates:
+            ``margin_auc_score``, or the result of :func:`make_margin_auc_scorer` for another
+            scale, other bounds or margins at the samples.
         sample_weight : array-like of shape (n_samples,), default=None
         name : str, default=None
-            Name in the legend; None takes the estimator's class.
+            Name in the legend; None uses the name of the estimator's class.
         ax : matplotlib Axes, default=None
         **kwargs : dict
             Passed to :meth:`plot`.
@@ -200,7 +200,7 @@ class MarginCurveDisplay:
         Raises
         ------
         TypeError
-            If ``scorer`` is none, or its settings are given instead of it.
+            If ``scorer`` is not a scorer, or its settings are passed in its place.
         """
         need_matplotlib()
         scorer = _check_scorer(scorer, kwargs)
@@ -238,7 +238,7 @@ class MarginCurveDisplay:
         y_true : array-like of shape (n_samples,)
             Labels.
         y_score : array-like of shape (n_samples, n_classes) or (n_samples,)
-            Logits, a column for each label in sorted order; for two classes a vector,
+            Logits, one column per label in sorted order; for two classes a vector that is
             positive for the second label.
         floor, ceiling : float, default=None
             The band of the area, in units of logits.
@@ -263,8 +263,8 @@ class MarginCurveDisplay:
         n_columns = 2 if y_score.ndim == 1 else max(2, y_score.shape[1])
         if len(classes) != n_columns:
             raise ValueError(
-                f"y_true holds {len(classes)} different labels, y_score is for {n_columns} "
-                "classes: every class must occur in y_true, so that columns have names."
+                f"y_true has {len(classes)} different labels, but y_score is for {n_columns} "
+                "classes: every class must occur in y_true, so that columns match labels."
             )
         check_bounds(floor, ceiling)
         values = margins_from_logits(y_score, index)
@@ -280,17 +280,17 @@ class MarginCurveDisplay:
 
 
 def _check_scorer(scorer, others):
-    """The scorer, unless it is none or its settings are among the other arguments."""
+    """The scorer; raise if it is not one or its settings are among the other arguments."""
     given = [name for name in SETTINGS_OF_SCORERS if name in others]
     if given:
         settings = ", ".join(f"{name}={others[name]!r}" for name in given)
         raise TypeError(
             f"MarginCurveDisplay.from_estimator takes no {' and no '.join(given)}: pass "
-            f"scorer=make_margin_auc_scorer({settings}), whose score the area then is."
+            f"scorer=make_margin_auc_scorer({settings}), whose score is then the area."
         )
     if not isinstance(scorer, MarginAUCScorer):
         raise TypeError(
-            "scorer must be margin_auc_score or what make_margin_auc_scorer(...) returns, got "
+            "scorer must be margin_auc_score or made by make_margin_auc_scorer(...), got "
             f"{scorer!r}."
         )
     return scorer

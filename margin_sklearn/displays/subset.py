@@ -1,4 +1,4 @@
-"""SubsetDisplay: which samples a selection keeps, by their margins."""
+"""SubsetDisplay: the margins of the samples that a selection keeps."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -12,20 +12,20 @@ __all__ = ["SubsetDisplay"]
 
 
 class SubsetDisplay:
-    """The sorted margins of all samples, with those that a selection keeps marked.
+    """The sorted margins of all samples, with marks on those that a selection keeps.
 
-    From left to right the samples by increasing margin, as in :class:`MarginCurveDisplay`:
-    the k-th of n stands at k / n, equal margins in the order of the samples. Dots are the
-    samples that are kept, crosses those that ``noise_guard`` suspects.
+    Samples are sorted by increasing margin, as in :class:`MarginCurveDisplay`: the k-th of n
+    is drawn at k / n, equal margins in the order of the samples. Dots are the samples kept,
+    crosses those that ``noise_guard`` suspects.
 
-    Made by :meth:`from_estimator` or :meth:`from_predictions`; the constructor takes what
-    they checked. Pass ``ax`` to lay several selections over one another.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`; the constructor takes
+    the arguments they checked. Pass ``ax`` to draw several selections in the same axes.
 
     Parameters
     ----------
     margins : ndarray of float of shape (n_samples,)
-        Margins of all samples, in logits or other units. Samples whose margin is NaN, as
-        those of weight 0 have it, are neither drawn nor counted.
+        Margins of all samples, in logits or other units. Samples whose margin is NaN (such as
+        those of weight 0) are neither drawn nor counted.
     support : ndarray of bool of shape (n_samples,)
         Which samples are kept.
     suspects : ndarray of bool of shape (n_samples,), default=None
@@ -40,13 +40,13 @@ class SubsetDisplay:
     line_ : matplotlib Line2D
         The curve.
     kept_ : matplotlib Line2D
-        The marks of the samples that are kept.
+        The marks of the samples kept.
     suspected_ : matplotlib Line2D or None
         The marks of the suspects, if there are any.
 
     See Also
     --------
-    MarginSubsetSelector : Its ``report_`` has numbers by class.
+    MarginSubsetSelector : Its ``report_`` has numbers per class.
     MarginCurveDisplay : The margins of a network, without a selection.
 
     Examples
@@ -73,9 +73,9 @@ class SubsetDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new axes.
+            Where to draw; None creates new axes.
         name : str, default=None
-            Name in the legend instead of the display's.
+            Name in the legend, in place of the display's ``name``.
         **kwargs : dict
             Passed to ``ax.plot`` for the curve.
 
@@ -116,14 +116,14 @@ class SubsetDisplay:
                 value[suspected],
                 marker="x",
                 label=f"{prefix}{number:,} suspect{'s' if number > 1 else ''}",
-                # Under the dots: there may be more of them.
+                # Below the dots: there may be more suspects than samples kept.
                 **{**style, "color": "C3", "zorder": 3},
             )
         zero_line(ax)
         ax.set(
             xlabel="Share of samples, by increasing margin",
             ylabel="Margin",
-            # Marks at the first and the last rank are not to be cut.
+            # Do not cut off marks at the first and last rank.
             xlim=(-0.02, 1.02),
         )
         ax.legend(loc="upper left")
@@ -132,16 +132,16 @@ class SubsetDisplay:
 
     @classmethod
     def from_estimator(cls, selector, *, ax=None, name=None, **kwargs):
-        """Draw what a fitted selector keeps of the samples that it was fitted on.
+        """Draw which samples a fitted selector keeps.
 
-        It knows their margins, so neither X nor y is needed.
+        The selector stores the margins, so neither X nor y is needed.
 
         Parameters
         ----------
         selector : MarginSubsetSelector, Pipeline or search
             Fitted; the selector itself, a Pipeline that ends in it, or a search such as
-            GridSearchCV (its ``best_estimator_``) for either. Of a
-            :class:`MarginSubsetSampler`, pass ``selector_``.
+            GridSearchCV (its ``best_estimator_``) for either. For a
+            :class:`MarginSubsetSampler`, pass its ``selector_``.
         ax : matplotlib Axes, default=None
         name : str, default=None
             Name in the legend.
@@ -155,7 +155,7 @@ class SubsetDisplay:
         Raises
         ------
         TypeError
-            If there is no MarginSubsetSelector.
+            If it contains no MarginSubsetSelector.
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         """
@@ -164,7 +164,7 @@ class SubsetDisplay:
             selector,
             MarginSubsetSelector,
             "SubsetDisplay.from_estimator takes a fitted MarginSubsetSelector, a Pipeline "
-            "that ends in one or a fitted search for either (other selections go to "
+            "that ends in one or a fitted search for either (for other selections, use "
             "SubsetDisplay.from_predictions(margins, support))",
         )
         check_is_fitted(selector, "support_")
@@ -186,8 +186,8 @@ class SubsetDisplay:
         Parameters
         ----------
         margins : array-like of float of shape (n_samples,)
-            For instance of :func:`margins`. Infinite values are drawn at the edge of the
-            finite ones; NaN leaves a sample out.
+            For instance from :func:`margins`. Infinite values are drawn at the edge of the
+            finite range; samples with NaN are left out.
         support : array-like of bool of shape (n_samples,)
             Which samples are kept.
         suspects : array-like of bool of shape (n_samples,), default=None
@@ -205,15 +205,14 @@ class SubsetDisplay:
         Raises
         ------
         ValueError
-            If shapes or dtypes are others, no sample has a margin, or one that is marked
-            has none.
+            If shapes or dtypes are wrong, no sample has a margin, or a marked sample has none.
         """
         need_matplotlib()
         margins = as_numbers("margins", margins)
         if margins.ndim != 1:
             raise ValueError(f"margins must have shape (n_samples,), got {margins.shape}.")
         if np.isnan(margins).all():
-            raise ValueError("margins hold no sample whose margin is a number.")
+            raise ValueError("margins contain no sample whose margin is a number.")
         support = _check_mask(support, "support", margins)
         if suspects is not None:
             suspects = _check_mask(suspects, "suspects", margins)
@@ -234,7 +233,7 @@ def _check_mask(mask, name, margins):
     if mask.dtype != bool:
         raise ValueError(
             f"{name} must be a mask of booleans, got dtype {mask.dtype}. "
-            f"np.isin(np.arange({len(margins)}), indices) makes one of indices."
+            f"np.isin(np.arange({len(margins)}), indices) turns indices into a mask."
         )
     if mask.shape != margins.shape:
         raise ValueError(

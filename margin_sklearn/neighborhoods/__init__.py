@@ -1,4 +1,4 @@
-"""Perturbed samples: where, off the training samples, margins are evaluated."""
+"""Perturbed samples: points near the training samples, at which margins are evaluated."""
 
 from .cache import clear_cache
 from .copies import copy_distance, group_near, least_growth

@@ -1,21 +1,21 @@
-"""What does not depend on the network, kept in memory: all candidates of a search share it."""
+"""Cache of results that do not depend on the network, shared by all candidates of a search."""
 
 import threading
 from collections import OrderedDict
 
 __all__ = ["PERTURBED_SAMPLES", "ByteBoundedCache", "clear_cache"]
 
-# What an entry takes beside its arrays, roughly.
+# Approximate bytes per entry in addition to its arrays.
 OVERHEAD = 1024
 
 
 class ByteBoundedCache:
-    """Values by key, the least recently used dropped beyond a number of bytes.
+    """A cache limited to a number of bytes; drops the least recently used values.
 
-    Several threads may use it. What is missing is computed outside the lock, so that other
-    keys can be looked up meanwhile; threads that ask for the same key wait for the first of
-    them. A computation that raises leaves nothing behind: one of those that wait then computes
-    the value itself.
+    It is thread-safe. Missing values are computed outside the lock, so that other keys can be
+    looked up meanwhile; threads that ask for the same key wait for the first of them. A
+    computation that raises stores nothing: one of the waiting threads then computes the value
+    itself.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class ByteBoundedCache:
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
         self._values = OrderedDict()
-        # Of the keys that are being computed: set when that ends, however it ends.
+        # One event per key being computed: set when the computation returns or raises.
         self._computed = {}
 
     def __len__(self):
@@ -44,12 +44,12 @@ class ByteBoundedCache:
 
     @property
     def nbytes(self):
-        """Bytes that all values take."""
+        """Total size of all values in bytes."""
         with self._lock:
             return self._size()
 
     def get(self, key, make):
-        """The value of a key, computed if it is not there.
+        """The value of a key, computed if it is missing.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class ByteBoundedCache:
         try:
             value = make()
             with self._lock:
-                # Not after a clear(): what was begun before it is not kept.
+                # Values whose computation began before a clear() are not kept.
                 if self._computed.get(key) is mine:
                     self._store(key, value)
             return value
@@ -85,7 +85,7 @@ class ByteBoundedCache:
             mine.set()
 
     def peek(self, key):
-        """The value of a key, or None if it is not there; nothing is computed."""
+        """The value of a key, or None if it is missing; nothing is computed."""
         with self._lock:
             if key not in self._values:
                 return None
@@ -93,12 +93,12 @@ class ByteBoundedCache:
             return self._values[key]
 
     def put(self, key, value):
-        """Keep a value that is there already."""
+        """Store a value that is already computed."""
         with self._lock:
             self._store(key, value)
 
     def clear(self):
-        """Drop everything, also what other threads are computing at the moment."""
+        """Drop everything, including values that other threads are computing now."""
         with self._lock:
             self._values.clear()
             self._computed.clear()
@@ -118,15 +118,15 @@ def _n_bytes(value):
     return getattr(value, "nbytes", 0) + OVERHEAD
 
 
-# The one instance: perturbed samples and distance units, up to 256 MB in each process.
+# The only instance: perturbed samples and distance units, up to 256 MB per process.
 PERTURBED_SAMPLES = ByteBoundedCache(2**28)
 
 
 def clear_cache():
-    """Free the memory that the perturbed samples of earlier scores take.
+    """Free the memory used by the perturbed samples of earlier scores.
 
-    They are kept, up to 256 MB in each process, for the next network that is scored on the
-    same samples; scores are the same with and without them.
+    Up to 256 MB of them are kept per process, for the next network that is scored on the same
+    samples; scores are the same with and without the cache.
 
     Examples
     --------

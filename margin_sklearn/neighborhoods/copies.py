@@ -1,11 +1,11 @@
-r"""Duplicates (copies), exact and near: several rows that are one observation.
+r"""Exact and near duplicates: several rows that represent one observation.
 
 Rows repeat where samples were drawn with replacement, oversampled, measured repeatedly or
-augmented. Whatever compares a sample with its neighbors is then misled, because its nearest
-neighbor is itself: its own label comes back. So duplicates are one here, found by geometry
-alone: rows that are equal, then rows whose distance lies *below a gap*. The number of
+augmented. This misleads any comparison of a sample with its neighbors: its nearest neighbor is
+a duplicate of itself, usually with the same label. Duplicates are therefore merged, and found
+by geometry alone: first equal rows, then rows whose distance lies *below a gap*. The number of
 neighbors grows steadily with the distance; where rows were copied with some jitter, there are
-those within the groups, those beyond, and next to none in between.
+neighbors within the groups, neighbors in other groups, and almost none in between.
 """
 
 import numpy as np
@@ -16,30 +16,32 @@ from .neighbors import nearest_neighbors, row_distances
 
 __all__ = ["copy_distance", "group_equal", "group_near", "least_growth", "rounding_of"]
 
-# Neighbors among which the gap is searched for: groups of up to .6 times as many are seen.
+# Numbers of neighbors to search for the gap: finds groups of up to .6 times that size.
 N_NEIGHBORS = (16, 64, 256)
-# From one distance to FACTOR times that, the number of neighbors grows by a half along a curve
-# (dimension 1), more in more dimensions. benchmarks/copies.py prints by how much it grows in
-# data with and without copies.
+# From one distance to FACTOR times that, the number of neighbors grows by half along a curve
+# (dimension 1), and by more in more dimensions. benchmarks/copies.py prints the growth in data
+# with and without duplicates.
 FACTOR, GROWTH = 1.5, 0.15
-# It is computed between these quantiles of the distances, above so many of them: a few
-# samples that happen to be close make gaps, too.
+# Growth is computed between these quantiles of the distances and above the N_BELOW smallest:
+# a few samples that happen to be close make gaps, too.
 QUANTILES = (0.005, 0.6)
 N_BELOW = 30
-# Of fewer than so many distances the growth is less sure, so it has to be so much less.
+# With fewer than N_SURE distances the growth is less certain: it must be smaller by UNSURE.
 N_SURE, UNSURE = 100, 0.05
-# Copies are nearer than this share of the distance between any two samples.
+# Duplicates are nearer than this share of the median distance between two samples.
 NEAR = 0.25
-# Distances of less than this share of that to the 16th neighbor, or to half of the others if
-# there are fewer than 32, are rounding.
+# Distances below this share of the distance to the 16th neighbor (with fewer than 32 others,
+# to the middle one) are rounding errors.
 ROUNDING = 1e-7
-# Fewer groups, or fewer that have copies, are clusters.
+# With fewer groups, or fewer groups with duplicates, the groups are clusters.
 FEWEST, FEWEST_COPIED = 20, 5
-# Copies differ by less than this share of what other samples differ by, in the same columns.
+# Duplicates differ by less than this share of the difference between other samples, in the
+# same columns.
 ALIKE = 0.35
-# Neighbors by which copies are linked; share of them that may lie too far from their first.
+# Neighbors by which duplicates are linked; share of duplicates that may lie too far from the
+# first row of their group.
 N_LINKS, ODD = 8, 0.1
-# Pairs of rows by which columns are compared.
+# Pairs of rows used to compare columns.
 N_PAIRS = 200
 
 
@@ -62,20 +64,20 @@ def group_equal(keys):
 
 
 def copy_distance(distances, spread):
-    r"""The distance below which rows are near copies of one another, or 0.
+    r"""The distance below which rows are near duplicates of one another, or 0.
 
-    The distances of some samples to their 16, 64 or 256 nearest neighbors are pooled. Copies
-    are what lies below the distance :math:`d` where their number grows least from :math:`d` to
-    :math:`1.5 d`, if it grows by less than .15; searched for between the quantiles .005 and .6
-    and below a quarter of ``spread``. So is what is so close that only rounding can have
-    made it different.
+    The distances of some samples to their 16, 64 or 256 nearest neighbors are pooled. Pairs
+    below a distance :math:`d` are duplicates if the number of distances grows by less than .15
+    from :math:`d` to :math:`1.5 d`; :math:`d` is where it grows least, searched for between
+    the quantiles .005 and .6 and below a quarter of ``spread``. Pairs so close that only
+    rounding can separate them are duplicates, too.
 
     Parameters
     ----------
     distances : ndarray of shape (n_samples, n_neighbors)
         To the nearest neighbors, increasing; ``inf`` where there are fewer.
     spread : float
-        Median distance of two samples.
+        Median distance between two samples.
 
     Returns
     -------
@@ -102,14 +104,14 @@ def copy_distance(distances, spread):
 
 
 def rounding_of(distances):
-    """What distances are below that only rounding can have made; arguments as there."""
-    # Of few, one in the middle: the last may be far off.
+    """Upper bound of distances due to rounding alone; as for :func:`copy_distance`."""
+    # With few neighbors take a middle one: the last may be far off.
     rank = min(N_NEIGHBORS[0], distances.shape[1] // 2 + 1) - 1
     return ROUNDING * np.median(distances[:, rank])
 
 
 def least_growth(distances, spread, above=0.0):
-    """How little the number of neighbors grows from a distance to 1.5 times that, at least.
+    """The smallest growth of the number of neighbors from a distance to 1.5 times that.
 
     Parameters
     ----------
@@ -117,15 +119,15 @@ def least_growth(distances, spread, above=0.0):
     spread : float
         As for :func:`copy_distance`.
     above : float, default=0.0
-        Only distances above this count.
+        Smaller distances are ignored.
 
     Returns
     -------
     growth : float
-        A share of the number within the distance, and .05 more for fewer than 100; ``inf`` if
-        there are too few distances.
+        As a share of the number within the distance, plus .05 if that number is below 100;
+        ``inf`` if there are too few distances.
     distance : float
-        Between the last neighbor before and the first after.
+        Between the last neighbor before the gap and the first one after it.
     """
     pooled = np.sort(distances, axis=None)
     pooled = pooled[(pooled > above) & np.isfinite(pooled)]
@@ -138,30 +140,30 @@ def least_growth(distances, spread, above=0.0):
     number = np.arange(low, high + 1)
     growth = beyond / number - 1 + UNSURE * (number < N_SURE)
     ends = pooled[np.minimum(beyond, len(pooled) - 1)]
-    # Among equals the widest gap.
+    # Ties: the widest gap.
     at = np.lexsort((below / ends, growth))[0]
     return growth[at], np.sqrt(below[at] * ends[at])
 
 
 def group_near(rows, n_rows, distance, certain=False):
-    """Groups of rows within ``distance`` of one another, or None if they are no copies.
+    """Groups of rows within ``distance`` of one another, or None if they are not duplicates.
 
-    Rows are linked to those of their 8 nearest neighbors that are so near, and a group is
-    what is linked. Of copies, all are near the first of them. Where more than a tenth are
-    not, they form chains (a grid, a path), and where less than 20 groups are left, or less
-    than 5 that have copies, they form clusters. Where the columns that differ within the
-    groups differ as much as between them, the groups are those of the other columns: cells of
-    a table of categories, patterns of missing values. These are samples of their own, unless
-    ``certain``.
+    Each row is linked to those of its 8 nearest neighbors that are within ``distance``; linked
+    rows form a group. Duplicates are all near the first row of their group. If more than a
+    tenth are not, the rows form chains (a grid, a path); if fewer than 20 groups are left, or
+    fewer than 5 with duplicates, they form clusters. If the columns that differ within groups
+    differ as much within as between groups, the groups come from the other columns: cells of
+    a table of categories, patterns of missing values. In all these cases the rows are separate
+    samples, unless ``certain``.
 
     Parameters
     ----------
     rows : callable
-        Positions to rows.
+        Maps positions to rows.
     n_rows : int
     distance : float
     certain : bool, default=False
-        Whether rows so near are copies, whatever they look like.
+        Whether rows within ``distance`` are duplicates in any case.
 
     Returns
     -------
@@ -194,8 +196,8 @@ def group_near(rows, n_rows, distance, certain=False):
 
 
 def _alike(rows, first, copies, n_rows):
-    """Whether copies differ by little in the columns in which they differ at all."""
-    # Enough for a median; others are pairs of rows in no order.
+    """Whether duplicates differ by little in the columns in which they differ at all."""
+    # Enough for a median; they are compared with random pairs of rows.
     chosen = np.arange(len(copies))[:: max(1, len(copies) // N_PAIRS)]
     within = _differences(rows, first[chosen], copies[chosen])
     random = np.random.RandomState(0)
@@ -213,7 +215,7 @@ def _differences(rows, one, other):
 
 
 def _typical(differences):
-    """Median of each column's differences that are not 0; 0 where all are."""
+    """Median of each column's nonzero differences; 0 for a column without any."""
     marked = np.where(differences > 0, differences, np.nan)
     known = ~np.isnan(marked).all(axis=0)
     result = np.zeros(differences.shape[1])

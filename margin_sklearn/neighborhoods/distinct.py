@@ -1,4 +1,4 @@
-"""The samples without their duplicates, in an order that is theirs alone."""
+"""The samples without duplicates, in an order that depends only on their values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,27 +13,28 @@ __all__ = ["DistinctRows", "distinct_rows", "evenly"]
 
 # Samples from which gaps and typical distances are computed: enough for a median.
 N_PILOT = 400
-# Copies of copies: jitter of several sizes.
+# Rounds of merging: duplicates of duplicates have jitter of several sizes.
 N_ROUNDS = 3
-# Near copies are sorted out among so many rows, and so many products of numbers, at most.
+# Near duplicates are searched for among at most this many rows, and with at most this many
+# multiplications.
 MOST_ROWS, MOST_PRODUCTS = 10_000, 2**36
 
 
 @dataclass(frozen=True)
 class DistinctRows:
-    """One row for each group of copies, sorted by its distance from the mean of all.
+    """One row per group of duplicates, sorted by distance from the mean of all rows.
 
     Attributes
     ----------
     rows : callable
-        Index (slice or positions among the distinct rows) to rows, as
-        :class:`~margin_sklearn.neighborhoods.PreparedRows` gives them.
+        Maps an index (slice or positions among the distinct rows) to rows, in the form of
+        :class:`~margin_sklearn.neighborhoods.PreparedRows`.
     first : ndarray of int of shape (n_distinct,)
-        Positions, among all samples, of those that stand for their groups.
+        Positions of the distinct rows among all samples.
     group : ndarray of int of shape (n_samples,)
-        The distinct row that each sample is a copy of; -1 for samples that are left out.
+        The distinct row that each sample belongs to; -1 for samples that are left out.
     n_exact, n_near : int
-        Samples that are exact, or near, copies of others.
+        Numbers of exact and near duplicates of other samples.
     """
 
     rows: Callable
@@ -47,9 +48,9 @@ class DistinctRows:
 
 
 def distinct_rows(prepared):
-    """Merge copies, exact and near; put what is left in an order.
+    """Merge exact and near duplicates and sort the remaining rows.
 
-    Neither the order of the samples nor how often a row is repeated changes the result.
+    The result depends neither on the order of the samples nor on how often a row is repeated.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def distinct_rows(prepared):
     """
     first, group = group_equal(prepared.keys)
     n_exact = prepared.n - len(first)
-    # Ties by content: groups are sorted by their keys.
+    # Groups are sorted by their keys, so ties are resolved by content.
     order = np.argsort(prepared.distances_from_mean(first), kind="stable")
     first, group = first[order], _inverse(order)[group]
     n_near = 0
@@ -77,9 +78,9 @@ def distinct_rows(prepared):
         if distance == 0:
             break
         most = int(min(MOST_ROWS, max(1000, (MOST_PRODUCTS / prepared.width) ** 0.5)))
-        # All rows, unless these are too many to be compared.
+        # All rows, unless there are too many to compare.
         some = evenly(n, most)
-        # What only rounding tells apart are copies, however few groups there are.
+        # Rows that differ by rounding alone are duplicates, however few groups there are.
         certain = distance <= rounding_of(near)
         found = group_near(prepared.at(first[some]), len(some), distance, certain)
         if found is None:
@@ -87,7 +88,7 @@ def distinct_rows(prepared):
         kept, merged = found
         n_near += n - len(kept)
         if len(some) < n:
-            # Twins of rows that are left out are no longer seen: by the pilot's neighbors.
+            # Duplicates of rows left out are no longer seen: estimate from pilot neighbors.
             sizes = 1 + (near < distance).sum(axis=1)
             n_near += round(n * np.mean(1 - 1 / sizes)) - (n - len(kept))
         into = np.full(n, -1)
@@ -99,7 +100,7 @@ def distinct_rows(prepared):
 
 
 def evenly(n, size):
-    """At most ``size`` of ``n`` positions, evenly spaced.
+    """At most ``size`` evenly spaced positions out of ``n``.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def evenly(n, size):
 
 
 def median_distance(rows):
-    """Median distance between two of the rows; 0 if there is one."""
+    """Median distance between two rows; 0 if there is only one row."""
     between = pairwise_distances(rows)[np.triu_indices(rows.shape[0], 1)]
     return float(np.median(between)) if len(between) else 0.0
 

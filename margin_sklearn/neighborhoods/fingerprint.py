@@ -1,4 +1,4 @@
-"""Content of objects as one hash, where it says all about what they do."""
+"""One hash of the content of objects, if that content determines their behavior."""
 
 import hashlib
 import io
@@ -12,33 +12,34 @@ from ..data.rows import chunk_length
 
 __all__ = ["UnknownContentError", "content_digest", "is_own_function"]
 
-# Libraries whose classes and functions do what their names say, given their state. A class or
-# function of the user's is not: redefined in a notebook, it has the same name.
+# Libraries in which the name and state of a class or function determine its behavior. This
+# does not hold for user code: redefined in a notebook, it keeps its name.
 TRUSTED = frozenset(
     {
         *("abc", "builtins", "collections", "copyreg", "datetime", "enum", "functools"),
         *("margin_sklearn", "numpy", "operator", "pandas", "pyarrow", "scipy", "sklearn"),
     }
 )
-# Kinds of numbers, text and dates that arrays hold without references to objects.
+# Dtype kinds of numbers, text and dates that arrays store without references to objects.
 PLAIN_KINDS = "biufcSUmM"
 
 
 class UnknownContentError(Exception):
-    """An object holds something whose content does not say what it does."""
+    """An object contains something whose content does not determine its behavior."""
 
 
 def content_digest(*objects):
     """Hash of the content of arrays, tables, sparse matrices, tensors and fitted estimators.
 
-    Equal hashes mean equal contents, and objects that do the same: dtypes, the order in memory
-    and the names of columns count. Equal contents may have different hashes, as where one
-    object occurs twice instead of two equal ones.
+    Equal hashes mean equal contents and equal behavior: dtypes, memory order and column names
+    count. Equal contents may have different hashes, for instance if one object occurs twice
+    in place of two equal ones.
 
     Parameters
     ----------
     *objects : object
-        Made of classes and functions of scikit-learn, NumPy, SciPy, pandas and this package.
+        Built from classes and functions of scikit-learn, NumPy, SciPy, pandas and this
+        package.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def content_digest(*objects):
     Raises
     ------
     UnknownContentError
-        If there is a class or function from elsewhere, such as the user's, or something that
+        If there is a class or function from elsewhere, such as user code, or something that
         cannot be pickled.
 
     Examples
@@ -65,13 +66,13 @@ def content_digest(*objects):
     except UnknownContentError:
         raise
     except Exception as error:
-        # Whatever __reduce__ and __getstate__ of any object raise.
+        # __reduce__ and __getstate__ of an object may raise anything.
         raise UnknownContentError(f"{type(error).__name__}: {error}") from error
     return stream.digest()
 
 
 def is_own_function(function):
-    """Whether a function is one of this package, or a method of one of its objects."""
+    """Whether a function belongs to this package or is a method of one of its objects."""
     owner = getattr(function, "__self__", None)
     plain = getattr(function, "__func__", function)
     return (
@@ -104,18 +105,18 @@ class _HashStream(io.RawIOBase):
 
 
 class _TrustingPickler(pickle.Pickler):
-    """Refuses what is not of a trusted library; arrays are hashed without a copy."""
+    """Refuses objects from untrusted libraries; hashes arrays without a copy."""
 
     def reducer_override(self, obj):
         if isinstance(obj, torch.Tensor):
             return _reduced_tensor(obj)
         _trust(type(obj))
-        # Classes and functions, also compiled ones. Methods of built-in objects have no
+        # Classes and functions, including compiled ones. Methods of built-in objects have no
         # module; their objects are pickled in turn, as are arguments of partial functions.
         if hasattr(obj, "__qualname__") and getattr(obj, "__module__", None) is not None:
             _trust(obj)
         if getattr(obj, "input", "content") in ("filename", "file"):
-            # Of scikit-learn's vectorizers: what they make of a name is in the file.
+            # scikit-learn's vectorizers: their output depends on the content of the file.
             raise UnknownContentError(f"{type(obj).__name__}(input={obj.input!r})")
         plain = isinstance(obj, np.ndarray) and obj.dtype.kind in PLAIN_KINDS
         if plain and not isinstance(obj, np.ma.MaskedArray):
@@ -124,14 +125,14 @@ class _TrustingPickler(pickle.Pickler):
 
 
 def _trust(named):
-    """Raise unless a class or function is of a library that is trusted."""
+    """Raise unless a class or function belongs to a trusted library."""
     root = _root(named)
     if root not in TRUSTED and not root.startswith("_cython_"):
         raise UnknownContentError(f"{named.__module__}.{named.__qualname__}")
 
 
 def _reduced_array(array):
-    """The array's description and hash, to be pickled instead of it."""
+    """The array's description and hash, pickled in place of the array."""
     by_columns = array.flags.f_contiguous and not array.flags.c_contiguous
     rows = np.asarray(array.T if by_columns else array)
     found = hashlib.sha256()

@@ -1,14 +1,14 @@
-"""Warnings about data in which neighborhoods mean little."""
+"""Warnings about data in which neighborhoods are not informative."""
 
 from ..exceptions import LocalityWarning, warn_caller
 
 __all__ = ["tell_copies", "tell_few", "tell_no_locality"]
 
-# δ beyond this share of the median distance between samples: near and far are the same.
+# With δ above this share of the median distance between samples, near and far are the same.
 NO_LOCALITY = 0.7
-# Share of duplicates from which on a warning says what they are taken for.
+# Share of duplicates that triggers a warning about how they are treated.
 COPIES_TOLD = 0.05
-# From fewer samples the score's standard error is a tenth or more.
+# With fewer samples the score's standard error is a tenth or more.
 FEW = 20
 
 
@@ -18,20 +18,20 @@ def tell_no_locality(neighborhood):
     if distance > NO_LOCALITY * spread > 0:
         warn_caller(
             f"The nearest neighbor of a sample is {distance:.3g} away, any other sample "
-            f"{spread:.3g} (medians): the inputs have no near and far, as rows of many "
-            "indicator columns have none, and margins in neighborhoods mean little. Choose by "
-            "cross-validation here (cv=5 with scoring='accuracy').",
+            f"{spread:.3g} (medians): the inputs have no near and far (as is typical of many "
+            "indicator columns), so margins at perturbed samples are not informative. Select "
+            "by cross-validation instead (cv=5 with scoring='accuracy').",
             LocalityWarning,
         )
 
 
 def tell_few(n_samples, max_samples):
-    """Warn if fewer than 20 different samples are scored, unless so few were asked for."""
+    """Warn if fewer than 20 different samples are scored, unless ``max_samples`` is lower."""
     if n_samples < FEW and (max_samples is None or max_samples >= FEW):
         warn_caller(
-            f"The score rests on {n_samples} different samples: its standard error "
-            "may be a tenth or more, so that it hardly tells networks apart. Give more "
-            "samples, or choose by cross-validation.",
+            f"The score rests on {n_samples} different samples: its standard error may be a "
+            "tenth or more, too large to distinguish most networks. Pass more samples, or "
+            "select by cross-validation.",
             LocalityWarning,
         )
 
@@ -42,9 +42,9 @@ def tell_copies(distinct, n_samples):
     if share >= COPIES_TOLD:
         warn_caller(
             f"{share:.0%} of the {n_samples} samples are copies of others "
-            f"({distinct.n_exact} exact, {distinct.n_near} near). The score takes each group "
-            "of copies for one sample that weighs as many: its neighbors are other groups, "
-            "and all its labels count. Cross-validation needs the groups kept together "
-            "(GroupKFold).",
+            f"({distinct.n_exact} exact, {distinct.n_near} near). The score treats each group "
+            "of copies as one sample with the weight of the whole group: its neighbors are "
+            "other groups, and all its labels count. Keep each group together in "
+            "cross-validation (GroupKFold).",
             LocalityWarning,
         )

@@ -1,4 +1,4 @@
-"""Nearest neighbors by exact distances, piece by piece."""
+"""Nearest neighbors by exact distances, computed in chunks."""
 
 import numpy as np
 import scipy.sparse
@@ -10,28 +10,28 @@ from ..data.rows import chunk_length
 
 __all__ = ["nearest_neighbors", "row_distances"]
 
-# Candidates beyond the neighbors wanted: the distances that they are found by are rounded.
+# Extra candidates beyond the neighbors wanted: the search uses rounded distances.
 N_SPARE = 8
 # Distances held at a time (16 MB).
 MAX_DISTANCES = 2**21
-# What |a|² - 2ab + |b|² is off by at most, in (|a| + |b|)².
+# Largest error of |a|² - 2ab + |b|², in units of (|a| + |b|)².
 ROUNDING = 8 * np.finfo(np.float64).eps
-# Share of the nearest squared distance that rounding may be.
+# Tolerated rounding error, as a share of the nearest squared distance.
 DOUBTFUL = 1e-4
 
 
 def nearest_neighbors(rows, n_rows, positions, n_neighbors):
     """The nearest other samples of some samples.
 
-    Candidates are found by the fast formula for squares, and for samples whose nearest ones
-    its rounding may hide (far from the others, or beside very large numbers) by differences.
-    The distances returned are of differences.
+    Candidates are found by the fast formula |a|² - 2ab + |b|², or by differences for samples
+    whose nearest neighbors its rounding may hide (far from the others, or next to very large
+    numbers). The distances returned are computed from differences.
 
     Parameters
     ----------
     rows : callable
-        ``rows(index)``, index a slice or an array of positions, gives the samples there: array
-        of shape (n, n_features) or sparse matrix.
+        ``rows(index)``, with a slice or an array of positions, returns these samples: an
+        array of shape (n, n_features) or a sparse matrix.
     n_rows : int
         Number of samples.
     positions : ndarray of int of shape (n_queries,)
@@ -43,9 +43,9 @@ def nearest_neighbors(rows, n_rows, positions, n_neighbors):
     distance : ndarray of float64 of shape (n_queries, n_neighbors)
         Increasing; ``inf`` where there are fewer.
     index : ndarray of int of shape (n_queries, n_neighbors)
-        Positions; -1 where there are fewer. Among equal distances (to seven digits) the order
-        is a fixed one that has nothing to do with where the samples lie: on a grid, neighbors
-        in the order of the positions would all lie to one side.
+        Positions; -1 where there are fewer. Equal distances (to seven digits) are in a fixed
+        order that is unrelated to where the samples lie: on a grid, neighbors in the order of
+        their positions would all lie to one side.
     """
     queries = rows(positions)
     found = _search(rows, n_rows, queries, positions, n_neighbors + N_SPARE, exact=False)
@@ -63,7 +63,7 @@ def nearest_neighbors(rows, n_rows, positions, n_neighbors):
 
 
 def _search(rows, n_rows, queries, positions, n_neighbors, exact):
-    """Candidates: rounded distances, or squares of exact ones, and positions."""
+    """Candidates: their rounded distances (or exact squared ones) and their positions."""
     n, width = queries.shape
     distance = np.full((n, n_neighbors), np.inf)
     index = np.full((n, n_neighbors), -1)
@@ -72,7 +72,7 @@ def _search(rows, n_rows, queries, positions, n_neighbors, exact):
     nearest = _by_differences if exact else _by_squares
     for start in range(0, n_rows, step):
         chunk = rows(slice(start, min(start + step, n_rows)))
-        # One more: a sample is its own nearest neighbor.
+        # One more, because a sample is its own nearest neighbor.
         near, where = nearest(queries, chunk, min(n_neighbors + 1, chunk.shape[0]))
         where = where + start
         near[where == positions[:, None]] = np.inf
@@ -87,7 +87,7 @@ def _search(rows, n_rows, queries, positions, n_neighbors, exact):
 
 
 def _by_squares(queries, chunk, n_neighbors):
-    """As fast as can be: |a|² - 2ab + |b|²."""
+    """The fast formula: |a|² - 2ab + |b|²."""
     search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(chunk)
     return search.kneighbors(queries)
 
@@ -101,7 +101,7 @@ def _by_differences(queries, chunk, n_neighbors):
 
 
 def _exactly(rows, queries, distance, index):
-    """The same candidates, by exact distances."""
+    """The same candidates, sorted by exact distances."""
     known = index >= 0
     exact = np.full(distance.shape, np.inf)
     step = chunk_length(queries.shape[1] * index.shape[1], limit=2**19)
@@ -113,7 +113,7 @@ def _exactly(rows, queries, distance, index):
             exact[part][query, column] = row_distances(
                 queries[part][query], rows(needed)[inverse]
             )
-    # Ties by a hash of the position.
+    # Break ties by a hash of the position.
     scattered = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     known = exact[np.isfinite(exact)]
     typical = (np.median(known) if len(known) else 1.0) or 1.0
@@ -123,7 +123,7 @@ def _exactly(rows, queries, distance, index):
 
 
 def row_distances(a, b):
-    """Euclidean distance of each row of ``a`` to the same row of ``b``, by differences.
+    """Euclidean distance between each row of ``a`` and the same row of ``b``, by differences.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pseudo-points: perturbed samples, at which a network is evaluated."""
+"""Pseudo-points: perturbed samples at which a network is evaluated."""
 
 from dataclasses import dataclass, replace
 
@@ -20,16 +20,16 @@ from .trust import label_trust
 
 __all__ = ["PseudoPoints", "distance_unit", "perturbed_samples", "pseudo_points"]
 
-# Steps from each anchor: one for each of its neighbors, but from many anchors two are enough.
+# Steps per anchor: one per neighbor, but with many anchors two are enough.
 N_DRAWS, MOST_DRAWS, N_POINTS = 2, 8, 4000
-# Samples, and steps from each, on which the step length is chosen.
+# Samples, and steps per sample, from which the step length is chosen.
 N_STEP_LENGTH = 600
 N_STEP_LENGTH_DRAWS = 3
-# Samples from which δ is computed where no steps are needed.
+# Samples from which δ is computed if no steps are needed.
 N_ANCHORS = 2000
-# Numbers in the steps at most (256 MB); for very wide inputs there are fewer anchors.
+# Most numbers in all steps (256 MB); very wide inputs get fewer anchors.
 MAX_STEPS = 2**26
-# A sample is reconstructed from three others at least.
+# A sample is reconstructed from at least three others.
 FEWEST = 4
 
 
@@ -37,25 +37,25 @@ FEWEST = 4
 class PseudoPoints:
     """Perturbed samples: points around some of the samples, in the network's input space.
 
-    Duplicates of one row are one anchor, and a *case* is an anchor with one of its labels: of
-    samples without duplicates each is one case.
+    Duplicates share one anchor, and a *case* is an anchor with one of its labels: a sample
+    without duplicates is one case.
 
     Attributes
     ----------
     rows : array or sparse array of shape (n_anchors, n_features)
-        The anchors as the network takes them, flat; in float32 where that is exact.
+        The anchors as network inputs, flattened; in float32 if that is exact.
     neighborhood : Neighborhood
         In units of the inputs.
     length : float
-        Factor on its steps, from :func:`~margin_sklearn.neighborhoods.calibrated_length`.
+        Factor on the steps, from :func:`~margin_sklearn.neighborhoods.calibrated_length`.
     anchor : ndarray of int of shape (n_cases,)
-        Each case's anchor, as a position among the anchors.
+        Anchor of each case, as a position among the anchors.
     label : ndarray of int of shape (n_cases,)
         Class index of each case.
     case : ndarray of int of shape (n_samples,)
-        The case that each sample belongs to; -1 for samples around which there are no points.
+        The case that each sample belongs to; -1 for samples without points around them.
     trust : ndarray of shape (n_cases,)
-        What :func:`label_trust` gives.
+        From :func:`label_trust`.
     """
 
     rows: np.ndarray | scipy.sparse.csr_array
@@ -68,18 +68,18 @@ class PseudoPoints:
 
     @property
     def nbytes(self):
-        """Memory that the largest parts take."""
+        """Bytes used by the largest parts."""
         rows = self.rows.data if scipy.sparse.issparse(self.rows) else self.rows
         return rows.nbytes + self.neighborhood.steps.nbytes + self.case.nbytes
 
     def weights(self, sample_weight=None):
-        """Weight of each case: the sum of its samples' weights, or their number."""
+        """Weight of each case: the total weight of its samples, or their number."""
         known = self.case >= 0
         of = None if sample_weight is None else sample_weight[known]
         return np.bincount(self.case[known], weights=of, minlength=len(self.label)) * 1.0
 
     def thinned(self, n_steps):
-        """The same with at most ``n_steps`` steps from each anchor."""
+        """The same points with at most ``n_steps`` steps per anchor."""
         hood = self.neighborhood
         steps = hood.steps[:, evenly(hood.steps.shape[1], n_steps)]
         return replace(self, neighborhood=replace(hood, steps=steps))
@@ -87,29 +87,29 @@ class PseudoPoints:
 
 @dataclass(frozen=True)
 class _Known:
-    """Where the points of samples that were transformed before are in the cache."""
+    """Where the cache holds the points of samples that were transformed before."""
 
     key: tuple
     signature: tuple
 
 
 def pseudo_points(network, X, y, max_samples, random_state=0):
-    """Pseudo-points around the samples, or around ``max_samples`` that are chosen at random.
+    """Pseudo-points around all samples, or around ``max_samples`` random ones.
 
-    They depend on the inputs as the network sees them, on the labels and, where there are more
-    than ``max_samples``, on the random state alone; not on the order of the samples. The
-    latest are kept in memory (:mod:`~margin_sklearn.neighborhoods.cache`): all candidates of a
-    search with the same inputs share them, in each of its processes.
+    They depend only on the inputs as the network sees them, on the labels and, if there are
+    more than ``max_samples``, on the random state; not on the order of the samples. The latest
+    are kept in memory (:mod:`~margin_sklearn.neighborhoods.cache`): within each process of a
+    search, all candidates with the same inputs share them.
 
     Parameters
     ----------
     network : Network
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
-        What ``network.transform`` returned, where it has transformers.
+        If the network has transformers, the output of ``network.transform``.
     y : ndarray of int of shape (n_samples,)
         Class indices.
     max_samples : int or None
-        Duplicates of one row count as one.
+        Duplicates count as one sample.
     random_state : int or RandomState instance, default=0
 
     Returns
@@ -119,13 +119,13 @@ def pseudo_points(network, X, y, max_samples, random_state=0):
     Raises
     ------
     ValueError
-        If fewer than four samples differ.
+        If there are fewer than four different samples.
 
     Warns
     -----
     LocalityWarning
         If nearest neighbors are about as far from each other as any two samples, if there are
-        fewer than 20 different samples, or, once for a data set, if 5 % of the samples or more
+        fewer than 20 different samples, or, once per data set, if at least 5 % of the samples
         are duplicates.
     """
     samples = TransformedRows(replace(network, transformers=()), X)
@@ -133,11 +133,11 @@ def pseudo_points(network, X, y, max_samples, random_state=0):
 
 
 def perturbed_samples(samples, y, max_samples, random_state=0):
-    """The same as :func:`pseudo_points`, without transforming samples that are known.
+    """The same as :func:`pseudo_points`, without transforming known samples again.
 
-    Samples that were transformed before, by transformers with the same content, and whose
-    points are in the cache, are neither transformed nor prepared again, but for the first of
-    them: columns that do not fit raise as for ``predict``.
+    If transformers with the same content transformed these samples before, and their points
+    are in the cache, only the first sample is transformed and prepared again: columns that do
+    not fit raise as in ``predict``.
 
     Parameters
     ----------
@@ -152,7 +152,8 @@ def perturbed_samples(samples, y, max_samples, random_state=0):
     Raises
     ------
     ValueError
-        As there, or, where they are computed, if the network has no output for a class index.
+        As for :func:`pseudo_points`, or, when points are computed, if the network has no
+        output for a class index.
     """
     return _find(samples, y, max_samples, random_state, check_labels=True)
 
@@ -166,11 +167,11 @@ def _find(samples, y, max_samples, random_state, check_labels):
     digest = samples.digest(y, max_samples, seed)
     points = _recalled(samples, digest)
     if points is None:
-        # Before all are transformed, which may change the given rows in place.
+        # Before all samples are transformed, which may change the given rows in place.
         signature = None if digest is None else samples.sign()
         rows = samples.rows
         if check_labels:
-            # Before anything is computed from them; of known points they are checked later.
+            # Before anything is computed from them; for known points they are checked later.
             network.check_labels(network.inputs(take_rows(rows, slice(0, 1))), y)
         prepared = PreparedRows(network, rows)
         key = (joblib.hash(prepared.keys), prepared.width, joblib.hash(y), max_samples, seed)
@@ -183,7 +184,7 @@ def _find(samples, y, max_samples, random_state, check_labels):
 
 
 def _recalled(samples, digest):
-    """Points that the cache has for samples transformed before; None if it has none."""
+    """Cached points for samples that were transformed before; None if there are none."""
     known = None if digest is None else PERTURBED_SAMPLES.peek(digest)
     if known is None:
         return None
@@ -196,9 +197,9 @@ def _make(prepared, y, max_samples, seed):
     n, width = len(distinct), prepared.width
     if n < FEWEST:
         raise ValueError(
-            f"{n} different samples among {prepared.n}: they have no neighborhoods, which "
-            f"take at least {FEWEST}. Give more samples; or score with at='samples', "
-            "floor=None and ceiling=None, or fit with restore_best=None."
+            f"{n} different samples among {prepared.n}: neighborhoods need at least {FEWEST}. "
+            "Pass more samples, score with at='samples', floor=None and ceiling=None, or fit "
+            "with restore_best=None."
         )
     tell_copies(distinct, prepared.n)
     most = max(1, MAX_STEPS // (N_DRAWS * width))
@@ -208,7 +209,7 @@ def _make(prepared, y, max_samples, seed):
         anchors = random_rows(n, n_anchors, seed)
     n_steps = min(MOST_DRAWS, N_POINTS // n_anchors, MAX_STEPS // (n_anchors * width))
     hood = local_neighborhood(distinct.rows, n, anchors, max(N_DRAWS, n_steps))
-    # The kernel classifiers learn few samples: steps between those, not between all.
+    # The kernel classifiers are fitted on few samples: steps between those, not between all.
     some = evenly(n, min(most, N_STEP_LENGTH))
     sample = distinct.rows(some)
     sample = np.asarray(sample.toarray() if scipy.sparse.issparse(sample) else sample)
@@ -249,7 +250,7 @@ def _make(prepared, y, max_samples, seed):
 
 
 def _narrow(rows):
-    """Rows in float32 if none of their values changes by it."""
+    """Rows in float32 if that changes none of their values."""
     with np.errstate(over="ignore"):
         narrow = rows.astype(np.float32)
     return rows if (narrow != rows).sum() else narrow
@@ -264,13 +265,13 @@ def _label_counts(group, y, n_groups):
 
 
 def distance_unit(network, X):
-    """δ: the median distance of a sample to its nearest neighbor where the network sees it.
+    """δ: the median distance of a sample to its nearest neighbor, as the network sees them.
 
     Parameters
     ----------
     network : Network
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
-        Duplicates count as one. Of more than 2,000 different samples, so many are taken.
+        Duplicates count as one sample. At most 2,000 different samples are used.
 
     Returns
     -------
@@ -279,7 +280,7 @@ def distance_unit(network, X):
     Raises
     ------
     ValueError
-        If no two samples differ.
+        If there are fewer than two different samples.
     """
     prepared = PreparedRows(network, X)
 
@@ -288,8 +289,8 @@ def distance_unit(network, X):
         n = len(distinct)
         if n < 2:
             raise ValueError(
-                f"No two different samples among {prepared.n}: there is no distance to "
-                "measure by. Give more samples, or score with floor=None and ceiling=None."
+                f"No two different samples among {prepared.n}: there is no distance to use as "
+                "a unit. Pass more samples, or score with floor=None and ceiling=None."
             )
         distance, _ = nearest_neighbors(distinct.rows, n, evenly(n, N_ANCHORS), 1)
         return float(np.median(distance)) * prepared.unit

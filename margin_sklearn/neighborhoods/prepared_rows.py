@@ -1,4 +1,4 @@
-"""Samples as the network sees them, as rows whose distances can be trusted."""
+"""Samples as the network sees them, as rows whose distances are numerically reliable."""
 
 from functools import cached_property
 
@@ -10,24 +10,23 @@ from ..data.rows import chunk_length, take_rows
 
 __all__ = ["PreparedRows", "SomeRows"]
 
-# Prepared data of up to so many numbers are kept while they are in use; more stream. Rows
-# of sparse data are picked fast anyway.
+# Prepared data of up to this many numbers are kept in memory while in use; larger data are
+# streamed. Rows of sparse data are fast to select anyway.
 WHOLE, WHOLE_SPARSE = 2**22, 2**17
-# Samples, at most, that origin and unit are computed from.
+# Largest number of samples from which origin and unit are computed.
 N_ORIGIN = 1000
-# Beyond this many scales a number is cut off: its square is to stay a float32 number.
+# Numbers are clipped to this multiple of the unit, so that their squares fit in float32.
 LARGEST = 1e15
 
 
 class PreparedRows:
-    """Flat rows of float64, centred and scaled, in pieces: ``rows(index)``.
+    """Flat float64 rows, centred and scaled, in chunks: ``rows(index)``.
 
-    Differences between samples far from the origin would drown in the rounding of their
-    squares, and squares of very large numbers leave the range of floats. So rows are relative
-    to an origin, the median of each column (0 for a column that is mostly 0, so that sparse
-    data stay sparse), and in multiples of ``unit``, a power of two: distances are those of the
-    inputs, divided by ``unit``. A few samples far off move neither, and the order of the
-    samples plays no part.
+    Differences between samples far from the origin would be lost in the rounding of their
+    squares, and squares of very large numbers overflow. So rows are relative to an origin, the
+    median of each column (0 for a column that is mostly 0, so that sparse data stay sparse),
+    and in multiples of ``unit``, a power of two: distances are those of the inputs, divided by
+    ``unit``. A few outliers change neither, and the order of the samples does not matter.
 
     Parameters
     ----------
@@ -37,11 +36,11 @@ class PreparedRows:
     Attributes
     ----------
     n, width : int
-        Number of rows, and of numbers in each.
+        Number of rows, and of numbers per row.
     keys : ndarray of uint64 of shape (n,)
-        A hash of each row's content: equal for equal rows, dense or sparse.
+        Hash of each row's content: equal for equal rows, dense or sparse.
     unit : float
-        What a distance of 1 between these rows is between inputs.
+        The distance between inputs that corresponds to a distance of 1 between these rows.
     """
 
     def __init__(self, network, X):
@@ -58,21 +57,21 @@ class PreparedRows:
 
     @cached_property
     def _origin(self):
-        # Halved: the mean of the two in the middle may leave the range of floats.
+        # Halved: the mean of the two middle values may overflow.
         return 2 * np.median(self._some / 2, axis=0)
 
     @cached_property
     def unit(self):
         with np.errstate(over="ignore"):
             away = np.abs(self._some - self._origin).max(axis=1, initial=0.0)
-        # Half of the samples may be alike: then it is the largest that sets the scale.
+        # If half of the samples are equal, the largest distance sets the scale.
         size = np.median(away) or away.max()
         exponent = np.frexp(min(size, np.finfo(float).max))[1] if size else 0
         return float(np.ldexp(1.0, int(np.clip(exponent, -1000, 1000))))
 
     @cached_property
     def _some(self):
-        """Rows for origin and unit: chosen by their content, whatever the order."""
+        """Rows for origin and unit, chosen by content, regardless of their order."""
         _, distinct = np.unique(self.keys, return_index=True)
         index = distinct[: min(N_ORIGIN, chunk_length(self.width))]
         some = self.flat(index) if self._held is None else self._held[index]
@@ -88,7 +87,7 @@ class PreparedRows:
 
     @property
     def held(self):
-        """All rows as they are in memory, array or CSR; None where they stream."""
+        """All rows in memory, array or CSR; None if they are streamed."""
         return self._whole
 
     def __call__(self, index):
@@ -98,7 +97,7 @@ class PreparedRows:
         return self._placed(self.flat(index))
 
     def at(self, positions):
-        """The rows at some positions alone; see :class:`SomeRows`."""
+        """Only the rows at some positions; see :class:`SomeRows`."""
         return SomeRows(self, positions)
 
     def distances_from_mean(self, positions):
@@ -121,7 +120,7 @@ class PreparedRows:
         return np.sqrt(np.concatenate(found))
 
     def flat(self, index):
-        """Rows at ``index`` as the network takes them: flat, in float64, not placed."""
+        """Network inputs at ``index``: flat, in float64, neither centred nor scaled."""
         rows = self._network.prepare(take_rows(self._X, index))
         if scipy.sparse.issparse(rows):
             rows = scipy.sparse.csr_array(rows, dtype=np.float64)
@@ -146,7 +145,7 @@ class PreparedRows:
         return rows
 
     def _keys(self):
-        # Odd factors tell the columns apart; sums modulo 2^64 do not depend on the order.
+        # Odd factors distinguish the columns; sums modulo 2^64 do not depend on the order.
         factors = np.random.RandomState(0).randint(2**62, size=self.width, dtype=np.int64)
         factors = factors.astype(np.uint64) * np.uint64(2) + np.uint64(1)
         keys = np.empty(self.n, dtype=np.uint64)
@@ -154,7 +153,7 @@ class PreparedRows:
         for start in range(0, self.n, step):
             part = slice(start, start + step)
             rows = self.flat(part) if self._held is None else self._held[part]
-            # A 0 is hashed to 0, so that those that are not stored make no difference.
+            # 0 is hashed to 0, so that zeros that are not stored make no difference.
             if self.sparse:
                 terms = _hashed(rows.data) * factors[rows.indices]
                 sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms)])
@@ -165,13 +164,13 @@ class PreparedRows:
 
 
 class SomeRows:
-    """Some of the prepared rows, by their positions among these: ``rows(index)``.
+    """A subset of the prepared rows, indexed within the subset: ``rows(index)``.
 
     Parameters
     ----------
     prepared : PreparedRows
     positions : ndarray of int of shape (n_rows,)
-        Positions among all prepared rows. They are looked up once, if all are in memory.
+        Positions among all prepared rows. If all rows are in memory, they are selected once.
     """
 
     def __init__(self, prepared, positions):
@@ -189,7 +188,7 @@ class SomeRows:
 
 
 def _hashed(values):
-    # Adding 0 makes -0.0 the same as 0.0.
+    # Adding 0 turns -0.0 into 0.0.
     values = np.ascontiguousarray(values) + 0.0
     hashes = pd.util.hash_array(values.ravel()).reshape(values.shape)
     return hashes - pd.util.hash_array(np.zeros(1))[0]

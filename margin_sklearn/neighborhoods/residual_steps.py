@@ -1,10 +1,10 @@
-r"""The data's local geometry, from the inputs alone: where else could a sample have been?
+r"""Steps from samples to other plausible inputs nearby, from the inputs alone.
 
-Every sample :math:`x_i` is near a point :math:`c_i` that its :math:`k` nearest neighbors
-reconstruct, and leaves a residual :math:`\rho_i = x_i - c_i` that they do not. A *step*
-:math:`u = \rho_j - \rho_i` exchanges its residual for that of one of its neighbors: a local
-bootstrap of residuals, so that :math:`x_i + u` is as far off the reconstruction as another
-sample of the neighborhood, and no longer at the sample that was learned.
+The :math:`k` nearest neighbors of a sample :math:`x_i` reconstruct a point :math:`c_i` near
+it, up to a residual :math:`\rho_i = x_i - c_i`. A *step* :math:`u = \rho_j - \rho_i` replaces
+this residual with that of one of the neighbors (a local bootstrap of residuals): the point
+:math:`x_i + u` is as far from the reconstruction as another sample of the neighborhood is
+from its own, but is no longer the sample that the network was trained on.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from .neighbors import nearest_neighbors
 
 __all__ = ["Neighborhood", "local_neighborhood"]
 
-# Numbers of neighbors to reconstruct from; which of them is chosen by the data.
+# Numbers of neighbors to reconstruct from; the data determine which is used.
 N_NEIGHBORS = (3, 4, 5, 6, 8, 10, 12, 16)
 # Share of the neighbors' mean squared distance that regularises the reconstruction.
 RIDGE = 0.1
-# Anchors by which the number of neighbors is chosen: enough for a median.
+# Anchors from which the number of neighbors is chosen: enough for a median.
 N_PILOT = 200
-# A factor on the steps that is further from 1 would make them of rounding.
+# With a factor on the steps further from 1, they would consist of rounding errors.
 FARTHEST = 5
 
 
@@ -34,16 +34,16 @@ class Neighborhood:
     Attributes
     ----------
     anchors : ndarray of int of shape (n_anchors,)
-        Positions of the samples, among all, that the steps start from.
+        Positions, among all samples, of those that the steps start from.
     steps : ndarray of float32 of shape (n_anchors, n_steps, n_features)
         In multiples of ``distance``: their median length is 1.
     distance : float
         Median distance of an anchor to its nearest neighbor.
     spread : float
-        Median distance between two different anchors, in the same units; 0 if there are none.
+        Median distance between two different anchors, in the same units; 0 if there is only
+        one.
     neighbors : ndarray of int of shape (n_anchors, n_neighbors)
-        Positions of the nearest neighbors of each anchor, the nearest first; -1 where there
-        are fewer.
+        Positions of each anchor's nearest neighbors, nearest first; -1 where there are fewer.
     """
 
     anchors: np.ndarray
@@ -63,25 +63,25 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8):
     .. math:: \Bigl(G_i + 0.1\, \frac{\operatorname{tr} G_i}{k} I\Bigr) w_i \propto 1,
               \qquad \sum_j w_{ij} = 1,
 
-    with :math:`G_i` the Gram matrix of the neighbors around :math:`x_i`. There is one step for
-    each of the :math:`k` neighbors, or, with less than :math:`k` steps, for some of them that
-    are evenly spaced in rank: nothing is left to chance. All steps are multiplied by one
-    factor that brings their median length to the median distance of an anchor to its nearest
-    neighbor; :math:`k` is the one of 3 to 16 for which this factor is nearest to 1. If it is
-    beyond 5 or 1/5 for all of them, as on a regular grid, :math:`c_i` is 0 and the steps are
-    those to four of the nearest neighbors.
+    with :math:`G_i` the Gram matrix of the neighbors relative to :math:`x_i`. There is one
+    step per neighbor or, with fewer than :math:`k` steps, one for each of several neighbors
+    evenly spaced in rank: nothing is random. All steps are multiplied by one factor so that
+    their median length is the median distance of an anchor to its nearest neighbor; of the
+    candidates from 3 to 16, :math:`k` is the one for which this factor is nearest to 1. If it
+    is above 5 or below 1/5 for all of them, as on a regular grid, :math:`c_i` is 0 and the
+    steps lead to the four nearest neighbors.
 
     Parameters
     ----------
     rows : callable
-        ``rows(index)``, index a slice or an array of positions, gives the samples there: array
-        of shape (n, n_features) or sparse matrix. No two of them are equal.
+        ``rows(index)``, with a slice or an array of positions, returns these samples: an
+        array of shape (n, n_features) or a sparse matrix. No two samples are equal.
     n_samples : int
         At least 2.
     anchors : ndarray of int of shape (n_anchors,)
         Increasing positions.
     n_steps : int, default=8
-        Steps from each anchor, at most.
+        Largest number of steps per anchor.
 
     Returns
     -------
@@ -99,8 +99,8 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8):
     k = choices[int(np.argmin(away))]
     explained = min(away) > np.log(FARTHEST)
     if explained:
-        # On a regular grid the neighbors explain all of a sample, and what they leave is
-        # rounding or the grid's edge: then the steps lead to the neighbors themselves.
+        # On a regular grid the neighbors reconstruct a sample exactly, and the residual is
+        # rounding or due to the grid's edge: then the steps lead to the neighbors themselves.
         k = min(N_NEIGHBORS[1], largest)
     ranks = _ranks(k, n_steps)
     table.learn(np.unique(table.neighbors_of(anchors)[:, ranks]))
@@ -114,12 +114,12 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8):
 
 
 def _ranks(k, n_steps):
-    """Which of the k nearest neighbors there is a step for."""
+    """Ranks of those of the k nearest neighbors that get a step."""
     return evenly(k, n_steps)
 
 
 class _Table:
-    """Nearest neighbors of the samples they were asked for, so far."""
+    """Nearest neighbors of the samples queried so far."""
 
     def __init__(self, rows, n_samples):
         self.rows = rows
@@ -145,7 +145,7 @@ class _Table:
     def steps(self, anchors, ranks, k):
         """Differences of residuals, of shape (n_anchors, n_ranks, n_features), unscaled.
 
-        With ``k=0`` nothing is reconstructed, and they are differences of the samples.
+        With ``k=0`` nothing is reconstructed: they are differences between samples.
         """
         chosen = self.neighbors_of(anchors)[:, ranks]
         needed = np.union1d(anchors, chosen)
@@ -159,7 +159,7 @@ class _Table:
     def _residuals(self, positions, k):
         width = self.rows(slice(0, 1)).shape[1]
         result = np.empty((len(positions), width), dtype=np.float32)
-        # One block's neighbors at a time, held twice.
+        # Only one block's neighbors are in memory at a time, twice.
         step = chunk_length(width * k, limit=2**19)
         for start in range(0, len(positions), step):
             block = positions[start : start + step]
@@ -175,7 +175,7 @@ class _Table:
 
 
 def reconstruction_weights(around):
-    """Weights, of sum 1, by which neighbors reconstruct the origin.
+    """Weights, with sum 1, with which the neighbors reconstruct the origin.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def reconstruction_weights(around):
     gram = around @ around.transpose(0, 2, 1)
     k = gram.shape[1]
     trace = np.trace(gram, axis1=1, axis2=2)
-    # Where all neighbors lie on the sample itself, they share alike.
+    # If all neighbors coincide with the sample, they get equal weights.
     ridge = np.where(trace > 0, RIDGE * trace / k, 1.0)
     gram[:, np.arange(k), np.arange(k)] += ridge[:, None]
     weights = np.linalg.solve(gram, np.ones((len(gram), k, 1)))[..., 0]

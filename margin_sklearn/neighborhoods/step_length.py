@@ -1,11 +1,11 @@
-"""The length of the steps into the neighborhoods, chosen on classifiers of known error.
+"""The length of the steps into the neighborhoods, chosen with classifiers of known error.
 
-After steps of length 0 a network that has memorised wrong labels classifies all of them
-correctly; after too long ones no network does. Between them lies a length at which the
-accuracy *at the steps' ends* is the accuracy *on new samples*. For kernel ridge regression
-the latter can be had without a new sample: its leave-one-out residuals have a closed form. So
-the steps are shortened until kernel classifiers, from smooth to memorising ones, are as
-accurate at their ends as they are under leave-one-out, on the same samples and labels.
+After steps of length 0, a network that has memorised wrong labels classifies all samples
+correctly; after steps that are too long, no network does. In between is a length at which the
+accuracy *at the perturbed samples* is that *on new samples*. For kernel ridge regression
+the latter needs no new samples: its leave-one-out residuals have a closed form. So the steps
+are shortened until kernel classifiers, from smooth to memorising ones, are as accurate at the
+perturbed samples as under leave-one-out, on the same samples and labels.
 """
 
 from functools import cache
@@ -17,42 +17,41 @@ from sklearn.metrics import pairwise_distances
 
 __all__ = ["calibrated_length", "leave_one_out"]
 
-# Kernel widths, in median distances between samples: exp(-g d² / median²).
+# Kernel widths g, relative to the median distance between samples: exp(-g d² / median²).
 CONCENTRATIONS = (0.5, 2.0, 8.0)
 # From memorising (training accuracy of 1 on any labels) to smooth.
 RIDGES = (1e-4, 1e-2, 1.0)
-# Beyond 1 more than the whole residual would be exchanged.
+# Above 1, more than the whole residual would be exchanged.
 SHORTEST, LONGEST = 0.3, 1.0
-# Outputs that differ by less are equal: samples far from all others give rounding alone.
+# Smaller differences between outputs are ties: far from all samples they are only rounding.
 TIE = 1e-9
-# The length is found to within this distance.
+# The length is found to within this tolerance.
 RESOLUTION = 0.0055
-# Held at a time (0.5 MB).
+# Distances held at a time (0.5 MB).
 MAX_DISTANCES = 2**16
 
 
 def calibrated_length(X, shares, steps):
-    r"""Factor on the steps at which kernel classifiers show their leave-one-out accuracy.
+    r"""Factor on the steps at which kernel classifiers reach their leave-one-out accuracy.
 
-    With ``f`` a kernel ridge classifier fitted on ``X`` and ``y``, sought is the factor
-    :math:`\kappa` in [0.3, 1] at which the mean over nine such classifiers (three kernel
-    widths, three ridges) of the accuracy at :math:`x_i + \kappa u_{ir}`, with the labels
-    :math:`y_i`, equals the mean of their leave-one-out accuracies. No row may be a copy of
-    another one: what is left out would still be there.
+    This is the factor :math:`\kappa` in [0.3, 1] at which the mean accuracy of nine kernel
+    ridge classifiers (three kernel widths, three ridges) at :math:`x_i + \kappa u_{ir}`, with
+    the labels :math:`y_i`, equals their mean leave-one-out accuracy. No row may be a duplicate
+    of another one: a duplicate of the sample left out would still be in the training set.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
     shares : ndarray of shape (n_samples, n_classes)
-        Labels, as the share of each class among those given to a sample; accuracy is the
-        share that a prediction meets.
+        Share of each class among the labels of a sample; the accuracy of a prediction is the
+        share of the predicted class.
     steps : ndarray of shape (n_samples, n_draws, n_features)
 
     Returns
     -------
     length : float
-        1 if the accuracy at the ends of the whole steps is not below leave-one-out, 0.3 if it
-        is below even with steps so short.
+        1 if the accuracy after the full steps is not below leave-one-out, 0.3 if it is below
+        even after steps of that length.
     """
     X = X.astype(np.float64)
     n, n_draws, _ = steps.shape
@@ -71,7 +70,7 @@ def calibrated_length(X, shares, steps):
         outputs, coefficients = leave_one_out(kernel, targets, RIDGES)
         known += [_share_met(output, shares).mean() for output in outputs]
         references.append((concentration, np.concatenate(coefficients, axis=1)))
-        del kernel  # as large as what is needed below
+        del kernel  # as large as the arrays needed below
     flat = steps.reshape(n * n_draws, -1).astype(np.float64)
     # |x_i + κu - x_j|² = |x_i - x_j|² + 2κ u(x_i - x_j) + κ²|u|²
     slope = -2 * flat @ X.T
@@ -81,7 +80,7 @@ def calibrated_length(X, shares, steps):
 
     @cache
     def sign(length):
-        """1 if the mean accuracy after steps of this length reaches leave-one-out, else -1."""
+        """1 if mean accuracy after steps of this length reaches leave-one-out, else -1."""
         n_correct = 0.0
         block = max(1, MAX_DISTANCES // (n_draws * n))
         for first in range(0, n, block):
@@ -103,13 +102,13 @@ def calibrated_length(X, shares, steps):
 
 
 def _share_met(outputs, shares):
-    """The share that the class of the largest output has; the mean of the classes that tie."""
+    """The share of the class with the largest output; the mean over tied classes."""
     largest = outputs > outputs.max(axis=-1, keepdims=True) - TIE
     return (shares * largest).sum(axis=-1) / largest.sum(axis=-1)
 
 
 def leave_one_out(kernel, targets, ridges):
-    r"""Outputs of kernel ridge regression for each sample, fitted without it.
+    r"""Outputs of kernel ridge regression for each sample, fitted without that sample.
 
     With :math:`A = (K + \lambda I)^{-1}` and :math:`\alpha = A Y` they are
     :math:`y_i - \alpha_i / A_{ii}` (Rifkin and Lippert 2007, MIT-CSAIL-TR-2007-025, eq. 4).
@@ -125,7 +124,7 @@ def leave_one_out(kernel, targets, ridges):
     -------
     outputs : ndarray of shape (n_ridges, n_samples, n_outputs)
     coefficients : ndarray of shape (n_ridges, n_samples, n_outputs)
-        Those of the fit on all samples.
+        From the fit on all samples.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Samples behind the transformers of a Pipeline, which run only if they are needed."""
+"""Samples after the transformers of a Pipeline, which run only if they are needed."""
 
 import copy
 from functools import cached_property
@@ -14,13 +14,13 @@ __all__ = ["TransformedRows"]
 
 
 class TransformedRows:
-    """Samples as the network sees them, with as little computed as is asked for.
+    """Samples as the network sees them, computed lazily.
 
     Parameters
     ----------
     network : Network
     X : array, DataFrame, sparse matrix or tensor of shape (n_samples, ...)
-        As the first of the network's transformers takes it.
+        Input of the first of the network's transformers.
 
     Attributes
     ----------
@@ -35,35 +35,35 @@ class TransformedRows:
 
     @cached_property
     def rows(self):
-        """All samples behind the transformers, which run over all of them at once."""
+        """All samples, transformed at once."""
         X = self.network.transform(self._X)
         return X.tocsr() if hasattr(X, "tocsr") else X
 
     @cached_property
     def first(self):
-        """The first sample, prepared for the network: of shape (1, ...).
+        """The first sample, prepared for the network, of shape (1, ...).
 
-        Its transformers run over this sample alone, if they have not run over all and if they
-        can; ``predict`` would raise as they do.
+        If the samples are not transformed yet, only this one is, if the transformers accept a
+        single sample; they raise the same errors as in ``predict``.
         """
         if "rows" not in vars(self):
             try:
                 return self._alone()
             except Exception:
-                # It may take several samples: then all of them say what is wrong, if anything.
+                # It may need several samples: transforming all of them raises any real error.
                 pass
         return self.network.prepare(take_rows(self.rows, slice(0, 1)))
 
     def digest(self, *settings):
-        """Hash of what the samples behind the transformers are made from, or None.
+        """Hash of everything that determines the transformed samples, or None.
 
-        It takes no transformer: it is the hash of the given samples, of the fitted
-        transformers, of the kind of network and of some settings.
+        No transformer runs: it is the hash of the given samples, the fitted transformers, the
+        kind of network and some settings.
 
         Returns
         -------
         digest : bytes or None
-            None where the content of any of these does not say what it does
+            None if the content of any of these does not determine its behavior
             (:mod:`~margin_sklearn.neighborhoods.fingerprint`).
         """
         prepare = self.network.prepare
@@ -76,9 +76,9 @@ class TransformedRows:
             return None
 
     def sign(self):
-        """What the first sample alone becomes, or None if it cannot be transformed alone.
+        """Signature of the first sample, transformed alone; None if that is impossible.
 
-        Two samplings with equal digests are the same if this is the same, too.
+        Transformed samples with equal digests are equal if their signatures are equal, too.
         """
         try:
             return _signature(self._alone())
@@ -86,12 +86,12 @@ class TransformedRows:
             return None
 
     def signed(self, signature):
-        """Whether the first sample becomes what it became before.
+        """Whether the first sample is transformed into the same values as before.
 
         Parameters
         ----------
         signature : tuple
-            What :meth:`sign` gave.
+            From :meth:`sign`.
 
         Returns
         -------
@@ -103,7 +103,7 @@ class TransformedRows:
         # A copy: transformers with copy=False work in place.
         one = self.network.transform(_copied(take_rows(self._X, slice(0, 1))))
         if one.shape[0] != 1:
-            raise ValueError("The transformers make more than one row of a sample.")
+            raise ValueError("The transformers turn one sample into more than one row.")
         return self.network.prepare(one)
 
 
@@ -112,7 +112,7 @@ def _copied(rows):
 
 
 def _signature(prepared):
-    """Dtype, shape and values of a prepared sample; None if these are no numbers."""
+    """Dtype, shape and values of a prepared sample; None if it is not numeric."""
     values = prepared.toarray() if scipy.sparse.issparse(prepared) else np.asarray(prepared)
     if values.dtype.kind not in "biufc":
         return None

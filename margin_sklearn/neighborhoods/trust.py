@@ -1,4 +1,4 @@
-"""How likely a label is not noise, by the labels of the neighbors."""
+"""Probability that a label is not noise, from the labels of the neighbors."""
 
 import numpy as np
 import scipy.sparse
@@ -7,16 +7,16 @@ __all__ = ["label_trust"]
 
 
 def label_trust(counts, neighbors, anchor, label):
-    r"""Probability of each case's label not to be random, by the labels of its neighbors.
+    r"""Probability that each case's label is not random, from the labels of its neighbors.
 
     With :math:`q_i(y)` the share of label :math:`y` among the neighbors of sample :math:`i`
-    (one count more, shared by the :math:`C` classes) and :math:`\hat\varepsilon` the mean of
-    :math:`1 - q_i(y_i)`, it is
+    (plus one count divided equally among the :math:`C` classes) and :math:`\hat\varepsilon`
+    the mean of :math:`1 - q_i(y_i)`, it is
 
     .. math:: \frac{(1 - \hat\varepsilon)\, q_i(y_i)}
-                   {(1 - \hat\varepsilon)\, q_i(y_i) + \hat\varepsilon / C}:
+                   {(1 - \hat\varepsilon)\, q_i(y_i) + \hat\varepsilon / C}
 
-    Bayes' rule for a label that is drawn either from the neighborhood or, with probability
+    by Bayes' rule, for a label drawn from the neighborhood or, with probability
     :math:`\hat\varepsilon`, uniformly.
 
     Parameters
@@ -24,7 +24,7 @@ def label_trust(counts, neighbors, anchor, label):
     counts : sparse array of shape (n_rows, n_classes)
         How often each row has each label.
     neighbors : ndarray of int of shape (n_anchors, n_neighbors)
-        Rows next to each anchor.
+        Neighboring rows of each anchor.
     anchor, label : ndarray of int of shape (n_cases,)
 
     Returns
@@ -34,7 +34,7 @@ def label_trust(counts, neighbors, anchor, label):
 
     Examples
     --------
-    Two neighbors of the same label, two of another:
+    Two neighbors with the same label, then two with another:
 
     >>> import numpy as np
     >>> from scipy.sparse import csr_array

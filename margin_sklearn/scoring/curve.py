@@ -4,9 +4,9 @@ The margin of sample :math:`i` with label :math:`y_i` and logits :math:`f(x_i)` 
 
 .. math:: m_i = f_{y_i}(x_i) - \max_{j \ne y_i} f_j(x_i),
 
-positive exactly when the network prefers :math:`y_i` to every other class. Sorted against
-the share of samples, the margins form the *margin curve*, their quantile function; the
-area under it is the *margin-AUC* (arXiv 2107.10199, our operationalisation).
+positive exactly when :math:`y_i` has a larger logit than every other class. Sorted and plotted
+against the share of samples, the margins form the *margin curve*, their quantile function; the
+area under it is the *margin-AUC* (our operationalisation of arXiv 2107.10199).
 """
 
 import numpy as np
@@ -20,15 +20,15 @@ __all__ = ["margin_auc", "margin_curve", "margins_from_logits"]
 
 
 def margins_from_logits(logits, y):
-    r"""Margin of each sample: the logit of its class minus the largest other one.
+    r"""Margin of each sample: the logit of its class minus the largest other logit.
 
     Parameters
     ----------
     logits : array-like of shape (n_samples, n_classes) or (n_samples,)
-        One column a class. A vector (or a single column) is the logit of class 1
-        against class 0, as the ``decision_function`` of a binary scikit-learn
-        classifier gives it; the margin then is ``logits`` for class 1 and ``-logits``
-        for class 0.
+        One column per class. A vector (or a single column) is the logit of class 1
+        relative to class 0, as returned by the ``decision_function`` of a binary
+        scikit-learn classifier; the margin is then ``logits`` for class 1 and
+        ``-logits`` for class 0.
     y : array-like of int of shape (n_samples,)
         Class index of each sample, from 0 to ``n_classes - 1``.
 
@@ -39,7 +39,7 @@ def margins_from_logits(logits, y):
     Raises
     ------
     ValueError
-        If shapes do not fit, a class index is out of range or a logit is NaN.
+        If shapes do not match, a class index is out of range or a logit is NaN.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def margins_from_logits(logits, y):
         )
     if y.shape != logits.shape[:1]:
         raise ValueError(
-            f"y must have shape {logits.shape[:1]} to go with logits of shape "
+            f"y must have shape {logits.shape[:1]} to match logits of shape "
             f"{logits.shape}, got {y.shape}."
         )
     if len(y) and not np.issubdtype(y.dtype, np.integer):
@@ -73,7 +73,7 @@ def margins_from_logits(logits, y):
             f"classes (0 to {n_classes - 1})."
         )
     if np.isnan(logits).any():
-        raise ValueError("logits contain NaN: the network's weights or its input do.")
+        raise ValueError("logits contain NaN: check the network's weights and its input.")
     if logits.ndim == 1:
         logits = np.stack([np.zeros_like(logits), logits], axis=1)
     return logit_margins(
@@ -85,9 +85,9 @@ def margin_curve(margins, sample_weight=None):
     r"""Quantile function of the margins: their sorted values against the share of samples.
 
     The curve is the step function :math:`Q(p) = \inf\{t : F(t) \ge p\}` with :math:`F` the
-    (weighted) distribution function of the margins. Equal margins form one step, samples
-    of weight 0 none: the result depends on the distribution only, and a weight of 2 equals
-    the same sample twice.
+    (weighted) distribution function of the margins. Equal margins form one step, and samples
+    of weight 0 are ignored: the result depends only on the distribution, and a weight of 2 is
+    equivalent to the same sample twice.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def margin_curve(margins, sample_weight=None):
     Returns
     -------
     fraction : ndarray of float64 of shape (n_steps,)
-        Share of the samples with a margin of at most ``value``; increasing, ends in 1.
+        Share of samples with a margin of at most ``value``; increasing, ends at 1.
     value : ndarray of float64 of shape (n_steps,)
         The distinct margins, increasing.
 
@@ -129,15 +129,15 @@ def margin_auc(margins, sample_weight=None, *, floor=None, ceiling=None):
     r"""Area under the margin curve, optionally between a floor and a ceiling.
 
     With neither, the area under the quantile function over [0, 1] is the mean margin. A
-    floor :math:`a` and a ceiling :math:`b` keep single samples from ruling the area; with
-    both, it is given as a share of the band between them,
+    floor :math:`a` and a ceiling :math:`b` keep single samples from dominating the area; with
+    both, it is a share of the band between them,
 
     .. math:: \frac{1}{b-a}\int_a^b \hat P(m \ge t)\,dt
               = \frac{\operatorname{mean}(\operatorname{clip}(m, a, b)) - a}{b - a}
               \in [0, 1],
 
-    the area under the survival curve: 1 when every margin reaches the ceiling, 0 when none
-    exceeds the floor. With one of them only, it is the mean of the margins so clipped.
+    the area under the survival curve: 1 if every margin reaches the ceiling, 0 if none
+    exceeds the floor. With only one of them, it is the mean of the clipped margins.
 
     Parameters
     ----------
@@ -183,20 +183,20 @@ def margin_auc(margins, sample_weight=None, *, floor=None, ceiling=None):
             "margins contain both inf and -inf, so they have no mean: set a floor and a "
             "ceiling."
         )
-    # Weights relative to the largest, and margins divided by more than there are (a power of
-    # two: exactly), cannot overflow in the sum.
+    # Avoid overflow in the sum: weights relative to the largest, and margins divided by a
+    # power of two (exact) that exceeds their number.
     weight = weight / weight.max()
     down = 0.5 ** len(weight).bit_length()
     auc = float(np.dot(clipped * down, weight) / weight.sum()) / down
     if floor is not None and ceiling is not None:
-        # Halves: the difference of two floats may be no float.
+        # Halved, because the difference of two floats may overflow.
         auc = (auc / 2 - floor / 2) / (ceiling / 2 - floor / 2)
         auc = min(1.0, max(0.0, auc))
     return auc
 
 
 def check_bounds(floor, ceiling):
-    """Raise unless floor and ceiling are None or finite numbers, floor < ceiling."""
+    """Raise unless floor and ceiling are None or finite numbers with floor < ceiling."""
     check_real("floor", floor, -np.inf, also=(None,))
     check_real("ceiling", ceiling, -np.inf, also=(None,))
     if floor is not None and ceiling is not None and not floor < ceiling:
@@ -214,5 +214,5 @@ def _check_margins(margins, sample_weight):
     if sample_weight is None:
         return margins, np.ones(len(margins))
     weight = check_sample_weight(sample_weight, len(margins))
-    # Only their ratios count; divided by a power of two, their sum is a float.
+    # Only ratios of weights matter; dividing by a power of two keeps their sum finite.
     return margins, np.ldexp(weight, -int(np.frexp(weight.max())[1]))

@@ -1,4 +1,4 @@
-"""The distribution of a network's margins: what a score is the area of."""
+"""The distribution of a network's margins; a score is the area under it."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ POINTS: dict[str, type[SamplePoints] | type[PerturbedPoints]] = {
 
 @dataclass(frozen=True)
 class DistributionSettings:
-    """What is evaluated and where: the parameters of :func:`make_margin_auc_scorer`.
+    """Which margins are evaluated where: the parameters of :func:`make_margin_auc_scorer`.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class DistributionSettings:
     at: str = "samples"
     floor: float | None = None
     ceiling: float | None = None
-    # With 200, networks are ranked worse (benchmarks/rank.py); more were not tried.
+    # 200 rank networks worse (benchmarks/rank.py); more than 2000 were not tried.
     max_samples: int | None = 2000
     noise_weight: bool = False
     random_state: object = 0
@@ -62,25 +62,24 @@ class DistributionSettings:
         check_random_state_parameter("random_state", self.random_state)
         if self.noise_weight and self.at != "neighborhood":
             raise ValueError(
-                "noise_weight=True needs at='neighborhood': it weighs samples by the labels "
+                "noise_weight=True needs at='neighborhood': it weights samples by the labels "
                 "of their neighbors."
             )
         get_scale(self.scale)
 
 
-# The settings of margin_auc_score: what benchmarks/rank.py found best on the tasks that it
-# tunes on.
+# The settings of margin_auc_score: the best in benchmarks/rank.py on its tuning tasks.
 DEFAULT = DistributionSettings(scale="distance", at="neighborhood", floor=-0.07, ceiling=0.07)
 
 
 @dataclass(frozen=True)
 class MarginDistribution:
-    """Margins by case, their weights, and the band that the area is taken in.
+    """Margins per case, their weights, and the band of the area.
 
     Attributes
     ----------
     values : ndarray of float64 of shape (n_cases, n_points)
-        A case is a sample; duplicates, at perturbed samples, are one case for each label.
+        A case is a sample; at perturbed samples, duplicates are one case per label.
     weight : ndarray of shape (n_cases,) or None
     floor, ceiling : float or None
         In the units of the margins.
@@ -92,15 +91,15 @@ class MarginDistribution:
     ceiling: float | None
 
     def margins(self):
-        """All margins in one row, those of a case side by side."""
+        """All margins as one vector, those of a case next to each other."""
         return self.values.ravel()
 
     def weights(self):
-        """The weight of each of :meth:`margins`, or None."""
+        """Weights of the margins in :meth:`margins`, or None."""
         return None if self.weight is None else self.weight.repeat(self.values.shape[1])
 
     def clipped(self):
-        """Margins between floor and ceiling, of shape (n_cases, n_points)."""
+        """Margins clipped to floor and ceiling, of shape (n_cases, n_points)."""
         return np.clip(
             self.values,
             -np.inf if self.floor is None else self.floor,
@@ -108,19 +107,19 @@ class MarginDistribution:
         )
 
     def n_infinite(self):
-        """Number of margins of positive weight that are infinite between the bounds."""
+        """Number of margins of positive weight that are infinite after clipping."""
         infinite = np.isinf(self.clipped())
         if self.weight is not None:
             infinite = infinite[self.weight > 0]
         return np.count_nonzero(infinite)
 
     def auc(self):
-        """Margin-AUC: the area under the curve of the margins, in the band.
+        """Margin-AUC: the area under the margin curve within the band.
 
         Returns
         -------
         auc : float
-            -inf if a margin is infinite between the bounds.
+            -inf if a margin is infinite after clipping.
         """
         if self.n_infinite():
             return -np.inf
@@ -129,7 +128,7 @@ class MarginDistribution:
         )
 
     def parts(self):
-        """What each case contributes: :meth:`auc` is their weighted mean.
+        """Contribution of each case: :meth:`auc` is their weighted mean.
 
         Returns
         -------
@@ -142,18 +141,18 @@ class MarginDistribution:
 
 
 def margin_distribution(network, X, class_index, weight=None, settings=DEFAULT):
-    """The margins that a score is the area of, their weights, and the bounds of the area.
+    """The margins from which a score is computed, their weights, and the bounds.
 
     Parameters
     ----------
     network : Network
     X : array, DataFrame, sparse matrix or tensor of shape (n_samples, ...)
-        In front of the network's transformers.
+        Before the network's transformers.
     class_index : ndarray of int of shape (n_samples,)
         Class indices.
     weight : ndarray of shape (n_samples,), default=None
     settings : DistributionSettings, default=DEFAULT
-        Default: those of ``margin_auc_score``.
+        The default is that of ``margin_auc_score``.
 
     Returns
     -------
@@ -166,20 +165,20 @@ def margin_distribution(network, X, class_index, weight=None, settings=DEFAULT):
 
 
 def distribution_at(points, settings=DEFAULT):
-    """The same at points that were chosen before.
+    """The same as :func:`margin_distribution`, at points that are already chosen.
 
     Parameters
     ----------
     points : SamplePoints or PerturbedPoints
     settings : DistributionSettings, default=DEFAULT
-        Of these, ``scale``, ``floor`` and ``ceiling``.
+        Only ``scale``, ``floor`` and ``ceiling`` are used.
 
     Returns
     -------
     distribution : MarginDistribution
     """
     values = margins_of(points, get_scale(settings.scale))
-    # A distance means something only beside those between the samples.
+    # Distances are meaningful only relative to those between the samples.
     unit = points.unit if settings.scale == "distance" else 1.0
     floor, ceiling = (
         None if bound is None else bound * unit for bound in (settings.floor, settings.ceiling)

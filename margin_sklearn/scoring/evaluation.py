@@ -1,4 +1,4 @@
-"""Margins of a network at points of any kind: the one loop over them."""
+"""Margins of a network at points of any kind, evaluated in one loop."""
 
 import numpy as np
 import torch
@@ -11,12 +11,12 @@ from .points import SamplePoints
 
 __all__ = ["check_samples", "encode_samples", "margins", "margins_at", "margins_of"]
 
-# Numbers at most in the samples that a scale is computed from (256 MB of float32).
+# Most numbers in the samples from which a scale is computed (256 MB of float32).
 MAX_SAMPLE_NUMBERS = 2**26
 
 
 def margins(estimator, X, y, *, scale=None):
-    r"""Margin of each sample: how far the network prefers its label to every other one.
+    r"""Margin of each sample: how much the network prefers its label to every other one.
 
     Parameters
     ----------
@@ -28,20 +28,20 @@ def margins(estimator, X, y, *, scale=None):
     y : array-like of shape (n_samples,)
         Labels.
     scale : str or None, default=None
-        What the margins are divided by: "distance", "frobenius", "path", "spectral" or
+        Scale to divide the margins by: "distance", "frobenius", "path", "spectral" or
         "total_variation" (:mod:`margin_sklearn.scales`); None gives differences of logits.
 
     Returns
     -------
     margins : ndarray of float64 of shape (n_samples,)
-        Positive exactly where ``estimator.predict`` gives ``y`` (0 where two classes tie).
+        Positive exactly where ``estimator.predict`` returns ``y`` (0 where two classes tie).
 
     Raises
     ------
     TypeError
-        If the estimator holds no network, or the scale cannot handle it.
+        If the estimator contains no network, or the scale cannot handle it.
     ValueError
-        If ``y`` holds a label the estimator was not fitted on, or the network gives NaN.
+        If ``y`` has a label the estimator was not fitted on, or the network gives NaN.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def margins_of(points, scale):
     Parameters
     ----------
     points : SamplePoints or PerturbedPoints
-        They hold the network.
+        They contain the network.
     scale : callable
         One of ``scales.SCALES``.
 
@@ -75,7 +75,7 @@ def margins_of(points, scale):
     Raises
     ------
     ValueError
-        If there is no output for a class index, or the network gives NaN.
+        If the network has no output for a class index, or gives NaN.
     """
     network, label, n_points = points.network, points.label, points.n_points
     example = points.examples(1)
@@ -103,7 +103,7 @@ def margins_at(network, X, class_index, scale):
     ----------
     network : Network
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
-        Behind the transformers, as :func:`check_samples` gives it.
+        After the transformers, as returned by :func:`check_samples`.
     class_index : ndarray of int of shape (n_samples,)
         Class indices.
     scale : callable
@@ -117,14 +117,14 @@ def margins_at(network, X, class_index, scale):
 
 
 def _examples_for(scale, points, example):
-    """The samples that a scale is computed from; most scales need only their shape."""
+    """The samples from which a scale is computed; most scales need only their shape."""
     most = max(2, MAX_SAMPLE_NUMBERS // max(1, example.numel()))
     size = min(SAMPLE_SIZES.get(scale, 1), most)
     return example if size == 1 else points.examples(size)
 
 
 def _refuse_nan(points, values):
-    """Say why a margin is not a number: the weights, the inputs' size, or the network."""
+    """Raise if a margin is NaN, naming the cause: weights, input size, or the network."""
     bad = np.isnan(values).any(axis=1)
     if not bad.any():
         return
@@ -135,8 +135,8 @@ def _refuse_nan(points, values):
         reason = "its weights are not finite, as after a fit that diverged"
     elif x.abs().max() > 1e6:
         reason = (
-            f"its input there is as large as {x.abs().max().item():.3g}, which may leave the "
-            "range of its numbers: scale the columns, for instance with StandardScaler"
+            f"its input there is as large as {x.abs().max().item():.3g}, which may overflow "
+            "in the network: scale the columns, for instance with StandardScaler"
         )
     else:
         reason = "its logits or their gradient are infinite or NaN there"
@@ -144,7 +144,7 @@ def _refuse_nan(points, values):
 
 
 def encode_samples(network, X, y):
-    """The user's X with rows to index, and class indices of y; no transformer runs.
+    """The user's X in indexable form, and class indices of y; no transformer runs.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def encode_samples(network, X, y):
     Raises
     ------
     ValueError
-        If lengths differ, there is no sample, or a label is unknown to the network.
+        If lengths differ, there are no samples, or a label is unknown to the network.
     """
     check_rows("X", X)
     if not hasattr(X, "shape"):
@@ -179,7 +179,7 @@ def encode_samples(network, X, y):
 
 
 def check_samples(network, X, y):
-    """The user's X behind the transformers of a Pipeline, and class indices of y.
+    """The user's X after the transformers of a Pipeline, and class indices of y.
 
     Parameters
     ----------
@@ -189,14 +189,14 @@ def check_samples(network, X, y):
     Returns
     -------
     X : array, DataFrame, sparse CSR matrix or tensor
-        What the transformers make of all rows at once; its values are not checked.
+        All rows, transformed at once; its values are not checked.
     class_index : ndarray of int of shape (n_samples,)
         Class indices.
 
     Raises
     ------
     ValueError
-        As there.
+        As for :func:`encode_samples`.
     """
     X, class_index = encode_samples(network, X, y)
     X = network.transform(X)

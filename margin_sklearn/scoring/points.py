@@ -5,20 +5,20 @@ Both kinds of points have the same few attributes, which
 :func:`~margin_sklearn.scoring.distribution.margin_distribution` use:
 
 ``network``
-    The network that the points are inputs of.
+    The network whose inputs the points are.
 ``label`` : ndarray of int of shape (n_cases,)
     Class index of each case.
 ``n_points`` : int
-    Points per case, all with its class index.
+    Points per case, all with the case's class index.
 ``weight`` : ndarray of shape (n_cases,) or None
 ``unit`` : float
-    What floor and ceiling are multiples of, for distances.
+    Unit of floor and ceiling, for distances.
 ``inputs(chunk)``
     The points of the cases in a slice, as a tensor of shape (n_cases * n_points, ...).
 ``examples(size)``
-    At most so many samples, evenly spaced, as a tensor: a scale is computed from them.
+    At most ``size`` evenly spaced samples, as a tensor: a scale is computed from them.
 ``sample(case)``
-    The sample that a case is, as a row index for messages.
+    Row index of a case's sample, for messages.
 """
 
 import numpy as np
@@ -32,18 +32,18 @@ __all__ = ["PerturbedPoints", "SamplePoints"]
 
 
 class SamplePoints:
-    """The samples themselves: each is a case, and its one point.
+    """The samples themselves: each is a case with one point.
 
     Parameters
     ----------
     network : Network
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
-        Behind the transformers.
+        After the transformers.
     label : ndarray of int of shape (n_samples,)
     weight : ndarray of shape (n_samples,), default=None
     unit : float, default=1.0
     rows : ndarray of int of shape (n_samples,), default=None
-        The row indices of the samples, where they are some of more.
+        Row indices of the samples, if they are a subset.
     """
 
     n_points = 1
@@ -54,7 +54,7 @@ class SamplePoints:
 
     @classmethod
     def chosen(cls, samples, label, weight, settings):
-        """All samples, or ``max_samples`` of them that are chosen at random.
+        """All samples, or ``max_samples`` random ones.
 
         Parameters
         ----------
@@ -78,12 +78,12 @@ class SamplePoints:
         return cls(network, X, label, weight, unit=unit, rows=rows)
 
     def inputs(self, chunk):
-        """Inputs of the network at the points of some cases.
+        """Network inputs at the points of some cases.
 
         Parameters
         ----------
         chunk : slice
-            Of the cases.
+            Slice of the cases.
 
         Returns
         -------
@@ -92,12 +92,12 @@ class SamplePoints:
         return self.network.inputs(take_rows(self._X, chunk))
 
     def examples(self, size):
-        """Inputs of the network at samples that are evenly spaced.
+        """Network inputs at evenly spaced samples.
 
         Parameters
         ----------
         size : int
-            How many, at most.
+            Largest number of samples.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class SamplePoints:
         return self.network.inputs(_evenly(self._X, size))
 
     def sample(self, case):
-        """The sample that a case is, for messages.
+        """Row index of a case's sample, for messages.
 
         Parameters
         ----------
@@ -125,9 +125,9 @@ class PerturbedPoints:
     Parameters
     ----------
     samples : TransformedRows
-        The samples that the points are around.
+        The samples around which the points lie.
     points : PseudoPoints
-        What :func:`~margin_sklearn.neighborhoods.pseudo_points` gives for them.
+        From :func:`~margin_sklearn.neighborhoods.pseudo_points`, for these samples.
     weight : ndarray of shape (n_cases,), default=None
     """
 
@@ -140,7 +140,7 @@ class PerturbedPoints:
 
     @classmethod
     def chosen(cls, samples, label, weight, settings):
-        """Points around all samples, or around ``max_samples`` that are chosen at random.
+        """Points around all samples, or around ``max_samples`` random ones.
 
         Parameters
         ----------
@@ -150,19 +150,19 @@ class PerturbedPoints:
         Returns
         -------
         points : PerturbedPoints
-            Weighted by the samples' weights, or by their numbers.
+            Each case is weighted by its samples' total weight, or by their number.
         """
         points = perturbed_samples(samples, label, settings.max_samples, settings.random_state)
         weight = points.weights(weight)
         return cls(samples, points, weight * points.trust if settings.noise_weight else weight)
 
     def inputs(self, chunk):
-        """Inputs of the network at the points of some cases.
+        """Network inputs at the points of some cases.
 
         Parameters
         ----------
         chunk : slice
-            Of the cases.
+            Slice of the cases.
 
         Returns
         -------
@@ -172,7 +172,7 @@ class PerturbedPoints:
         anchors = points.anchor[chunk]
         rows = points.rows[anchors]
         rows = np.asarray(rows.toarray() if scipy.sparse.issparse(rows) else rows)
-        # In float64, for the check of values that are too large for the network's numbers.
+        # In float64, so that values too large for the network's dtype are detected.
         rows = rows.astype(np.float64).reshape(-1, *self._samples.first.shape[1:])
         x = self.network.tensor(rows)
         steps = torch.from_numpy(points.neighborhood.steps[anchors]).to(x)
@@ -180,12 +180,12 @@ class PerturbedPoints:
         return (x[:, None] + self._length * steps).flatten(0, 1)
 
     def examples(self, size):
-        """Inputs of the network at samples that are evenly spaced.
+        """Network inputs at evenly spaced samples.
 
         Parameters
         ----------
         size : int
-            How many, at most.
+            Largest number of samples.
 
         Returns
         -------
@@ -196,7 +196,7 @@ class PerturbedPoints:
         return self.network.inputs(_evenly(self._samples.rows, size))
 
     def sample(self, case):
-        """The sample that a case is, for messages.
+        """Row index of a case's sample, for messages.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ class PerturbedPoints:
 
 
 def _evenly(X, size):
-    """Rows that are evenly spaced, so that no chance is in it; all, if these are fewer."""
+    """At most ``size`` evenly spaced rows: nothing is random."""
     if size == 1:
         return take_rows(X, slice(0, 1))
     n = X.shape[0]

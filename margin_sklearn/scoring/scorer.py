@@ -20,46 +20,46 @@ __all__ = ["MarginAUCScorer", "make_margin_auc_scorer", "margin_auc_score"]
 class MarginAUCScorer(BaseEstimator):
     """Area under the distribution of scaled margins: ``scorer(estimator, X, y)``.
 
-    ``margin_auc_score`` is one, with the settings that rank networks best in what we measured
-    (``benchmarks/rank.py``); :func:`make_margin_auc_scorer` makes others. Higher is better.
-    Meant for the samples the network was fitted on: ``scoring=margin_auc_score,
-    cv=ResubstitutionSplit()``; it works wherever scikit-learn takes a scorer. Scores compare
-    networks on the same data only.
+    ``margin_auc_score`` is an instance, with the settings that ranked networks best in our
+    benchmarks (``benchmarks/rank.py``); :func:`make_margin_auc_scorer` makes others. Higher is
+    better. It is meant for the samples the network was fitted on: ``scoring=margin_auc_score,
+    cv=ResubstitutionSplit()``, and works wherever scikit-learn takes a scorer. Only scores on
+    the same data can be compared.
 
-    With floor and ceiling it is the share of the band between them that lies under the margin
-    curve (:func:`margin_auc`). For ``margin_auc_score`` the curve is that of signed distances
-    to the decision boundary, evaluated not at the samples, which the network has learned, but
-    at perturbed samples in their neighborhoods. The band is narrow (0.07 of the distance
-    between nearest neighbors, to either side of the boundary), so the score is close to the
-    accuracy at these points: of two networks with equal accuracy there, the one that
-    classifies correctly by more and misclassifies by less is ahead.
+    With floor and ceiling, the score is the share of the band between them that lies under the
+    margin curve (:func:`margin_auc`). ``margin_auc_score`` uses signed distances to the
+    decision boundary, evaluated not at the training samples but at perturbed samples in their
+    neighborhoods. The band is narrow (0.07 of the distance between nearest neighbors, on
+    either side of the boundary), so the score is close to the accuracy at the perturbed
+    samples: of two networks with equal accuracy there, the one with larger margins where it is
+    correct, and smaller violations where it is wrong, scores higher.
 
     Parameters
     ----------
     scale : {None, "distance", "frobenius", "path", "spectral", "total_variation"}, \
             default="distance"
-        What each margin is divided by.
+        Scale to divide each margin by.
     at : {"samples", "neighborhood"}, default="samples"
         Where margins are evaluated.
     floor, ceiling : float, default=None
         The band; for ``scale="distance"`` in multiples of the median distance of a sample to
         its nearest neighbor.
     max_samples : int, default=2000
-        Score a random part of at most so many samples; duplicates of one row count as one.
+        Score a random subset of at most ``max_samples`` samples; duplicates count as one.
     noise_weight : bool, default=False
-        Whether samples weigh less whose neighbors have other labels.
+        Whether samples whose neighbors have other labels get less weight.
     random_state : int or RandomState instance, default=0
-        Chooses that part. Nothing else is left to chance.
+        Chooses the subset. Nothing else is random.
 
     See Also
     --------
-    make_margin_auc_scorer : Says more of each parameter.
-    margins : The margins one by one.
+    make_margin_auc_scorer : Describes each parameter in more detail.
+    margins : The margin of each sample.
 
     Notes
     -----
     Our operationalisation of Banburski et al., "Distribution of Classification Margins: Are
-    All Data Equal?" (arXiv 2107.10199), of which the abstract was available to us.
+    All Data Equal?" (arXiv 2107.10199); only its abstract was available to us.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class MarginAUCScorer(BaseEstimator):
     True
     """
 
-    # BaseEstimator reads what may be routed off the signature of ``score``; its first
+    # BaseEstimator infers routable metadata from the signature of ``score``; its first
     # argument is the estimator, not metadata.
     __metadata_request__score: ClassVar = {"estimator": UNUSED}
 
@@ -106,13 +106,13 @@ class MarginAUCScorer(BaseEstimator):
         if vars(self).get("_frozen"):
             raise AttributeError(
                 f"margin_auc_score is shared by the whole process, so its {name} cannot be "
-                "set: pass scoring=make_margin_auc_scorer(...), or set it on a copy, "
+                "set: pass scoring=make_margin_auc_scorer(...), or set it on a clone, "
                 "sklearn.base.clone(margin_auc_score)."
             )
         super().__setattr__(name, value)
 
     def _freeze(self):
-        """Refuse changes from now on; clones can be changed."""
+        """Make this scorer immutable; its clones can be changed."""
         self._frozen = True
         return self
 
@@ -128,7 +128,7 @@ class MarginAUCScorer(BaseEstimator):
         estimator : estimator
             As for :func:`margins`.
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-            The training samples, for the score that needs no others.
+            Usually the training samples: the score needs no others.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), default=None
 
@@ -140,7 +140,7 @@ class MarginAUCScorer(BaseEstimator):
         return self.evaluate(estimator, X, y, sample_weight).auc()
 
     def evaluate(self, estimator, X, y, sample_weight=None):
-        """The distribution of margins whose area is the score, to be looked into.
+        """The distribution of margins from which the score is computed.
 
         Parameters
         ----------
@@ -157,14 +157,14 @@ class MarginAUCScorer(BaseEstimator):
         if infinite:
             warn_caller(
                 f"The margin has no gradient at {infinite} of {found.values.size} points: "
-                f"{type(estimator).__name__} is constant there, as a saturated or dead "
-                "network is, and infinitely far from its boundary. Its score is -inf, so that "
-                "it comes last; with floor and ceiling it is finite."
+                f"{type(estimator).__name__} is constant there, like a saturated or dead "
+                "network, and infinitely far from its decision boundary. Its score is -inf, "
+                "so it ranks last; with floor and ceiling the score is finite."
             )
         return found
 
     def distribution(self, estimator, X, y, sample_weight=None):
-        """The margins that the score is the area of, with weights and bounds.
+        """The margins from which the score is computed, with weights and bounds.
 
         Parameters
         ----------
@@ -174,8 +174,8 @@ class MarginAUCScorer(BaseEstimator):
         Returns
         -------
         margins : ndarray of float64 of shape (n_margins,)
-            One for each sample or, with ``at="neighborhood"``, several, next to each other.
-            Duplicates of one row with one label are one sample there.
+            One per sample or, with ``at="neighborhood"``, several next to each other;
+            duplicates with the same label then count as one sample.
         weight : ndarray of shape (n_margins,) or None
         floor, ceiling : float or None
             In the units of the margins.
@@ -184,19 +184,19 @@ class MarginAUCScorer(BaseEstimator):
         return found.margins(), found.weights(), found.floor, found.ceiling
 
     def standard_error(self, estimator, X, y, sample_weight=None, *, other=None):
-        r"""Standard error of the score, or of its difference from another estimator's.
+        r"""Standard error of the score, or of its difference from another estimator's score.
 
-        How far the score of these networks would move if it were taken around other samples
-        (training anew comes on top). Each sample has a part :math:`v_i` in the score, the mean
-        over its points; with weights :math:`w_i` it is
+        It measures how much the score of the same networks would vary with other samples
+        (retraining adds more variation). Each sample contributes :math:`v_i` to the score, the
+        mean over its points; with weights :math:`w_i` the standard error is
 
         .. math:: \frac{1}{\sum_i w_i}
                   \sqrt{\frac{n}{n - 1} \sum_i w_i^2 (v_i - \bar v)^2},
 
         the linearised standard error of a weighted mean. Two estimators are scored at the same
-        points, so a difference is known better than each of the scores: give ``other``. A
-        difference of less than two standard errors means nothing. Duplicates of a row with
-        different labels count as samples of their own.
+        points, so their difference is more precise than either score: pass ``other``. A
+        difference of less than two standard errors is not significant. Duplicates with
+        different labels count as separate samples.
 
         Parameters
         ----------
@@ -227,7 +227,7 @@ class MarginAUCScorer(BaseEstimator):
         >>> 0 < margin_auc_score.standard_error(one, X, y, other=two) < 0.02
         True
         """
-        # One seed: a RandomState would choose other samples for the other estimator.
+        # A fixed seed: a RandomState would choose different samples for each estimator.
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         settings = replace(self._settings(), random_state=seed)
         one, *others = (
@@ -239,9 +239,9 @@ class MarginAUCScorer(BaseEstimator):
             seen = (len(two.values), two.floor, two.ceiling)
             if seen != (len(one.values), one.floor, one.ceiling):
                 raise ValueError(
-                    "The two estimators see different inputs (other transformers before the "
-                    "network), so their margins are not those of the same points: compare "
-                    "the two scores by their own standard errors."
+                    "The two estimators see different inputs (because of different "
+                    "transformers), so their margins are not at the same points: compare the "
+                    "two scores using their separate standard errors."
                 )
             part = part - two.parts()
         weight = np.ones(len(part)) if weight is None else weight
@@ -276,54 +276,54 @@ def make_margin_auc_scorer(
     noise_weight=False,
     random_state=0,
 ):
-    """A margin-AUC scorer with other settings than :func:`margin_auc_score`.
+    """Make a margin-AUC scorer with settings other than those of :func:`margin_auc_score`.
 
     Parameters
     ----------
     scale : {None, "distance", "frobenius", "path", "spectral", "total_variation"}, \
             default="distance"
-        What each margin is divided by; see :mod:`margin_sklearn.scales`.
+        Scale to divide each margin by; see :mod:`margin_sklearn.scales`.
     at : {"samples", "neighborhood"}, default="samples"
         Where margins are evaluated: at the samples themselves, or at perturbed samples near
-        them, with their labels. Of each sample and each of its neighbors, the residuals that
-        their own neighbors leave unexplained are exchanged
-        (:func:`~margin_sklearn.neighborhoods.local_neighborhood`), as far as kernel
-        classifiers need to show their leave-one-out accuracy at the points
-        (:func:`~margin_sklearn.neighborhoods.calibrated_length`). Each sample has three to
-        eight such points, two where there are 2,000 samples. Duplicates, exact and near, are
-        one sample that weighs as many (:mod:`margin_sklearn.neighborhoods.copies`).
+        them, with the same labels. A perturbed sample exchanges the residual of a sample, the
+        part that its neighbors do not reconstruct, for that of one of its neighbors
+        (:func:`~margin_sklearn.neighborhoods.local_neighborhood`). The step length is chosen
+        so that kernel classifiers have their leave-one-out accuracy at the perturbed samples
+        (:func:`~margin_sklearn.neighborhoods.calibrated_length`). There are three to eight
+        per sample, or two with 2,000 samples. Exact and near duplicates count as one sample
+        with their total weight (:mod:`margin_sklearn.neighborhoods.copies`).
     floor, ceiling : float, default=None
-        The band within which the area is taken, ``floor < ceiling``; with both, the score is
-        the share of the band under the curve, in [0, 1], with neither it is the mean scaled
-        margin (:func:`margin_auc`). For ``scale="distance"`` they are multiples of δ, the
-        median distance of a sample to its nearest neighbor, where the network sees the data;
-        otherwise in the units of the scaled margins.
+        The band of the area, ``floor < ceiling``; with both, the score is the share of the
+        band under the curve, in [0, 1]; with neither, it is the mean scaled margin
+        (:func:`margin_auc`). For ``scale="distance"`` they are multiples of δ, the median
+        distance of a sample to its nearest neighbor, as the network sees the data; otherwise
+        they are in the units of the scaled margins.
     max_samples : int, default=2000
-        Score a random part of at most so many samples; their neighbors are searched for
-        among all. None scores all.
+        Score a random subset of at most ``max_samples`` samples; their neighbors are searched
+        for among all samples. None scores all.
     noise_weight : bool, default=False
-        Whether a sample weighs by the probability, judged by the labels of its neighbors, that
-        its label is not random (:func:`~margin_sklearn.neighborhoods.label_trust`); with
-        ``at="neighborhood"`` only.
+        Whether to weight each sample by the probability, estimated from the labels of its
+        neighbors, that its label is not random
+        (:func:`~margin_sklearn.neighborhoods.label_trust`); only with ``at="neighborhood"``.
     random_state : int or RandomState instance, default=0
-        Chooses that part, where there are more samples; otherwise nothing is left to chance,
-        and the order of the samples makes no difference. Candidates of one search should be
-        scored at the same samples: keep it an int.
+        Chooses the subset if there are more than ``max_samples``; nothing else is random, and
+        the order of the samples does not matter. All candidates of a search should be scored
+        on the same samples: pass an int.
 
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y, sample_weight=None) -> float``; goes where
-        scikit-learn takes ``scoring=``, can be pickled, and takes part in metadata routing
-        (``set_score_request``). With ``at="neighborhood"`` it warns with a
-        :class:`LocalityWarning` where the data have no near and far, where 5 % of the samples
-        or more are duplicates, or where fewer than 20 samples differ. Without floor and
-        ceiling a network with infinite margins scores -inf, with a warning.
+        ``scorer(estimator, X, y, sample_weight=None) -> float``; works wherever scikit-learn
+        takes ``scoring=``, can be pickled, and supports metadata routing
+        (``set_score_request``). With ``at="neighborhood"`` it gives a
+        :class:`LocalityWarning` if the data have no near and far, if at least 5 % of the
+        samples are duplicates, or if fewer than 20 samples are different. Without floor and
+        ceiling, a network with infinite margins scores -inf, with a warning.
 
     Examples
     --------
-    The paper's score, as we read its abstract: the mean margin over the product of the layers'
-    Frobenius norms.
+    The paper's score, as we read its abstract: the mean margin divided by the product of the
+    layers' Frobenius norms.
 
     >>> from margin_sklearn import make_margin_auc_scorer
     >>> make_margin_auc_scorer(scale="frobenius")
