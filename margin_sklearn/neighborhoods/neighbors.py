@@ -23,9 +23,9 @@ DOUBTFUL = 1e-4
 def nearest_neighbors(rows, n_rows, positions, n_neighbors):
     """The nearest other samples of some samples.
 
-    Candidates are found by the fast formula ``|a|² - 2ab + |b|²``, or by differences for samples
-    whose nearest neighbors its rounding may hide (far from the others, or next to very large
-    numbers). The distances returned are computed from differences.
+    Candidates are found by the fast formula ``|a|² - 2ab + |b|²``, or by differences for
+    samples whose nearest neighbors its rounding may hide (far from the others, or next to very
+    large numbers). The distances returned are computed from differences.
 
     Parameters
     ----------
