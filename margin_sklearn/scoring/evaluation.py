@@ -6,6 +6,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 
 from ..adapters.registry import as_network
 from ..checks import check_rows
+from ..neighborhoods.transformed_rows import TransformedRows
 from ..scales.registry import SAMPLE_SIZES, get_scale
 from .points import SamplePoints
 
@@ -199,7 +200,4 @@ def check_samples(network, X, y):
         As for :func:`encode_samples`.
     """
     X, class_index = encode_samples(network, X, y)
-    X = network.transform(X)
-    if hasattr(X, "tocsr"):
-        X = X.tocsr()
-    return X, class_index
+    return TransformedRows(network, X).rows, class_index

@@ -157,17 +157,7 @@ class PerturbedPoints:
         return cls(samples, points, weight * points.trust if settings.noise_weight else weight)
 
     def inputs(self, chunk):
-        """Network inputs at the points of some cases.
-
-        Parameters
-        ----------
-        chunk : slice
-            Slice of the cases.
-
-        Returns
-        -------
-        x : torch.Tensor of shape (n_cases * n_points, ...)
-        """
+        """Network inputs at the points of some cases; see :meth:`SamplePoints.inputs`."""
         points = self._points
         anchors = points.anchor[chunk]
         rows = points.rows[anchors]
@@ -180,32 +170,13 @@ class PerturbedPoints:
         return (x[:, None] + self._length * steps).flatten(0, 1)
 
     def examples(self, size):
-        """Network inputs at evenly spaced samples.
-
-        Parameters
-        ----------
-        size : int
-            Largest number of samples.
-
-        Returns
-        -------
-        x : torch.Tensor of shape (n_samples, ...)
-        """
+        """Network inputs at evenly spaced samples; see :meth:`SamplePoints.examples`."""
         if size == 1:
             return self.network.tensor(self._samples.first)
         return self.network.inputs(_evenly(self._samples.rows, size))
 
     def sample(self, case):
-        """Row index of a case's sample, for messages.
-
-        Parameters
-        ----------
-        case : int
-
-        Returns
-        -------
-        row_index : int
-        """
+        """The sample of a case, for messages; see :meth:`SamplePoints.sample`."""
         return self._points.neighborhood.anchors[self._points.anchor[case]]
 
 

@@ -161,9 +161,11 @@ class MarginNet(ClassifierMixin, NeuralNet):
             self._frozen, self._must_converge = (), True
             self._set_training(False)
 
-    def adopt(self, lr, batch_size):
-        """Continue training with another learning rate and batch size."""
+    def adopt(self, lr, batch_size, weight_decay=None):
+        """Continue training with other settings; None leaves the weight decay as it is."""
         for group in self.optimizer_.param_groups:
+            if weight_decay is not None and "weight_decay" in group:
+                group["weight_decay"] = weight_decay
             if self.lr != lr:
                 group["lr"] = lr
                 if "initial_lr" in group:  # the start of a schedule

@@ -278,11 +278,13 @@ class TrainingRun:
                 f"{', '.join(changed)} changed since the network was built, so training "
                 "cannot continue from it: fit with warm_start=False."
             )
-        self.net.adopt(settings.lr, settings.batch_size)
-        if settings.weight_decay != self.settings.weight_decay:
-            for group in self.net.optimizer_.param_groups:
-                if "weight_decay" in group:
-                    group["weight_decay"] = settings.weight_decay
+        decays_alike = settings.weight_decay == self.settings.weight_decay
+        self.net.adopt(
+            settings.lr,
+            settings.batch_size,
+            # Groups of parameters may have weight decays of their own.
+            weight_decay=None if decays_alike else settings.weight_decay,
+        )
         self.separation.adopt(settings.stop, settings.share)
         self.settings = settings
 

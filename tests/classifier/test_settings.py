@@ -8,18 +8,7 @@ from torch import nn
 from margin_sklearn import (
     MarginClassifier,
 )
-
-
-class FixedSizes(nn.Module):
-    """A user's module that knows nothing of this package."""
-
-    def __init__(self, width=12):
-        super().__init__()
-        self.first = nn.Linear(64, width)
-        self.second = nn.Linear(width, 10)
-
-    def forward(self, x):
-        return self.second(torch.relu(self.first(x)))
+from tests.training.modules import FixedSizes
 
 
 @pytest.mark.parametrize(

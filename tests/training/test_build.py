@@ -13,25 +13,7 @@ from margin_sklearn import (
     MLP,
     MarginClassifier,
 )
-
-SMALL = {
-    "module__hidden_layer_sizes": (16,),
-    "max_epochs": 5,
-    "random_state": 0,
-    "device": "cpu",
-}
-
-
-class FixedSizes(nn.Module):
-    """A user's module that knows nothing of this package."""
-
-    def __init__(self, width=12):
-        super().__init__()
-        self.first = nn.Linear(64, width)
-        self.second = nn.Linear(width, 10)
-
-    def forward(self, x):
-        return self.second(torch.relu(self.first(x)))
+from tests.training.modules import SMALL, FixedSizes, sized_by_factory
 
 
 def test_parts_get_their_parameters(digits):
@@ -52,10 +34,6 @@ def test_parts_get_their_parameters(digits):
     assert group["lr"] == pytest.approx(0.1 * 0.5**5)
     assert estimator.net_.criterion_.label_smoothing == 0.1
     assert estimator.net_.module_[0].out_features == 16
-
-
-def sized_by_factory(input_shape, n_classes):
-    return nn.Sequential(nn.Linear(input_shape[0], n_classes))
 
 
 @pytest.mark.parametrize("module", [FixedSizes, sized_by_factory, MLP])

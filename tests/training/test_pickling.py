@@ -9,13 +9,7 @@ from skorch.exceptions import DeviceWarning
 from margin_sklearn import (
     MarginClassifier,
 )
-
-SMALL = {
-    "module__hidden_layer_sizes": (16,),
-    "max_epochs": 5,
-    "random_state": 0,
-    "device": "cpu",
-}
+from tests.training.modules import SMALL
 
 
 def test_a_pickle_from_a_gpu_loads_on_a_cpu(digits, monkeypatch):

@@ -3,13 +3,7 @@
 from margin_sklearn import (
     MarginClassifier,
 )
-
-SMALL = {
-    "module__hidden_layer_sizes": (16,),
-    "max_epochs": 5,
-    "random_state": 0,
-    "device": "cpu",
-}
+from tests.training.modules import SMALL
 
 
 def test_verbose_says_nothing_a_bar_or_a_table(iris, capsys):
