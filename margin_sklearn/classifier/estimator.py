@@ -29,8 +29,10 @@ from ..exceptions import NotSeparatedWarning
 from ..nn.modules import MLP
 from ..runtime import resolve_device
 from ..training.build import TrainingSettings, copied_callback
+from ..training.length import n_epochs
 from ..training.net import MarginNet
 from ..training.run import TrainingRun
+from ..training.schedules import learning_rate
 from .parameters import NestedParamsEstimator, nested_params, set_nested
 from .settings import check_classes, check_settings
 
@@ -64,13 +66,23 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         :mod:`margin_sklearn.nn.losses`), or a class.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         Optimizer of the weights.
-    lr : float, default=1e-3
-        Learning rate.
+    lr : float or "auto", default="auto"
+        Learning rate: the peak of one cycle, or the constant rate. "auto" is 1e-2 as the peak
+        of one cycle and 1e-3 otherwise.
+    lr_schedule : {"one_cycle", "constant"} or torch scheduler class, default="one_cycle"
+        Learning rate of every step. "one_cycle" rises from 1/25 of ``lr`` to ``lr`` over the
+        first 30 % of the steps, then falls to almost 0, both along half a cosine (Smith and
+        Topin 2018, arXiv 1708.07120). A class of ``torch.optim.lr_scheduler``, with arguments
+        ``lr_schedule__…``, is stepped after every batch; its ``total_steps``, ``T_max`` and
+        ``total_iters`` are the number of steps of the fit and its ``max_lr`` is ``lr``, unless
+        they are given. Every :meth:`fit` has a schedule of its own, also with ``warm_start``;
+        :meth:`partial_fit` trains at the constant rate ``lr``. A skorch LRScheduler in
+        ``callbacks`` needs "constant".
     weight_decay : float, default=1e-3
         Decoupled weight decay for "adamw", the factor of an L2 penalty for the others.
-    max_epochs : int, default=50
+    max_epochs : int or "auto", default="auto"
         Passes over the samples. All are made unless ``stop_at_separation`` or a callback
-        stops training.
+        stops training. "auto": 20, or as many as make 1,000 steps, but at most 200.
     batch_size : int, default=64
         Samples per step; -1 takes all. A last batch of one sample is merged into the one
         before it.
@@ -87,9 +99,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Weights of the classes in the loss, as elsewhere in scikit-learn.
     warm_start : bool, default=False
         Whether :meth:`fit` continues training from the previous network and optimizer state.
-        ``lr``, ``weight_decay``, ``batch_size``, ``max_epochs`` and ``stop_at_separation`` may
-        have changed; module, criterion, optimizer, callbacks and ``restore_best`` may not, and
-        y must have the same classes. Learning-rate schedules continue where they stopped.
+        ``lr``, ``lr_schedule``, ``weight_decay``, ``batch_size``, ``max_epochs`` and
+        ``stop_at_separation`` may have changed; module, criterion, optimizer, callbacks and
+        ``restore_best`` may not, and y must have the same classes. A new cycle of
+        ``lr_schedule`` begins; an LRScheduler in ``callbacks`` continues where it stopped.
         Changes of ``device``, ``random_state`` and ``verbose`` have no effect. With
         ``restore_best``, training continues from the weights of the best epoch, which stay
         the best if no later epoch has a higher score.
@@ -109,8 +122,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         with one row per epoch.
     **kwargs
         Parameters of the parts, by skorch's convention: ``module__hidden_layer_sizes``,
-        ``optimizer__momentum``, ``criterion__label_smoothing``, ``callbacks__NAME__…``. They
-        are accepted here, by ``set_params`` and in grids.
+        ``optimizer__momentum``, ``criterion__label_smoothing``, ``callbacks__NAME__…``,
+        ``lr_schedule__…``. They are accepted here, by ``set_params`` and in grids.
 
     Attributes
     ----------
@@ -197,9 +210,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         *,
         criterion: str | type = "cross_entropy",
         optimizer: str | type = "adamw",
-        lr: float = 1e-3,
+        lr: float | Literal["auto"] = "auto",
+        lr_schedule: str | type = "one_cycle",
         weight_decay: float = 1e-3,
-        max_epochs: int = 50,
+        max_epochs: int | Literal["auto"] = "auto",
         batch_size: int = 64,
         stop_at_separation: bool | float = False,
         restore_best: Literal["margin_auc"] | None = None,
@@ -215,6 +229,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         self.criterion = criterion
         self.optimizer = optimizer
         self.lr = lr
+        self.lr_schedule = lr_schedule
         self.weight_decay = weight_decay
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -267,7 +282,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         before = self.n_iter_ if hasattr(self, "net_") else 0
         with self._kept_on_error(continues=self._warm()):
             part = begin_fit(self, X, y, sample_weight)
-            part.run.fit(part.samples, self.max_epochs)
+            part.run.fit(part.samples, part.epochs)
         if self.stop_at_separation and not self.separated_ and not part.run.interrupted:
             done = self.n_iter_ - before if self.warm_start else self.n_iter_
             warnings.warn(
@@ -325,18 +340,18 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                     f"classes={classes} is not the same as in the previous fit: "
                     f"{self.classes_}. Pass the same classes or None."
                 )
-            part = self._begin(X, y, sample_weight, fresh=first, relative_weights=False)
+            part = self._begin(X, y, sample_weight, fresh=first, chunk=True)
             part.run.fit(part.samples, 1)
         return self
 
     def _warm(self):
         return bool(self.warm_start) and hasattr(self, "net_")
 
-    def _begin(self, X, y, sample_weight, *, fresh, relative_weights=True):
-        """Run, samples and row indices for the next training."""
+    def _begin(self, X, y, sample_weight, *, fresh, chunk=False):
+        """The next training: a whole fit, or a chunk of samples for one epoch."""
         class_index = validate_labels(y, self.classes_)
         weight = training_weights(
-            sample_weight, self.class_weight, class_index, self.classes_, relative_weights
+            sample_weight, self.class_weight, class_index, self.classes_, relative=not chunk
         )
         rows = np.arange(len(class_index))
         if weight is not None and not weight.all():
@@ -344,9 +359,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             rows = np.flatnonzero(weight)
             X, class_index, weight = X[rows], class_index[rows], weight[rows]
         names = getattr(self, "feature_names_in_", None)
+        settings = self._training_settings("constant" if chunk else self.lr_schedule)
         if fresh:
             self._run = TrainingRun(
-                self._training_settings(),
+                settings,
                 X,
                 n_classes=len(self.classes_),
                 device=resolve_device(self.device),
@@ -355,16 +371,19 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             )
             self.net_ = self._run.net
         else:
-            self._run.update(self._training_settings())
-        return TrainingPart(self._run, self._run.samples(X, class_index, weight, names), rows)
+            self._run.update(settings)
+        samples = self._run.samples(X, class_index, weight, names)
+        epochs = n_epochs(self.max_epochs, len(rows), self.batch_size)
+        return TrainingPart(self._run, samples, rows, epochs)
 
-    def _training_settings(self):
+    def _training_settings(self, lr_schedule):
         stop = self.stop_at_separation
         return TrainingSettings(
             module=self.module,
             criterion=self.criterion,
             optimizer=self.optimizer,
-            lr=self.lr,
+            lr=learning_rate(self.lr, lr_schedule),
+            lr_schedule=lr_schedule,
             weight_decay=self.weight_decay,
             batch_size=self.batch_size,
             restore_best=self.restore_best,
@@ -512,11 +531,14 @@ class TrainingPart(NamedTuple):
         The samples to train on.
     rows : ndarray of int of shape (len(samples),)
         Row indices of the samples in the user's X, without samples of weight 0.
+    epochs : int
+        Number of epochs, from the classifier's ``max_epochs``.
     """
 
     run: TrainingRun
     samples: Samples
     rows: np.ndarray
+    epochs: int
 
 
 def begin_fit(
@@ -534,7 +556,7 @@ def begin_fit(
     Returns
     -------
     part : TrainingPart
-        ``part.run.fit(part.samples, epochs)`` trains the classifier.
+        ``part.run.fit(part.samples, part.epochs)`` trains the classifier.
     """
     warm = classifier._warm()
     X, y = validate_fit(classifier, X, y, reset=not warm)

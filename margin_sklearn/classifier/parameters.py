@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 
 __all__ = ["NestedParamsEstimator", "nested_params", "set_nested"]
 
-PREFIXES = ("module", "optimizer", "criterion", "callbacks")
+PREFIXES = ("module", "optimizer", "criterion", "callbacks", "lr_schedule")
 # Parameter names of MLPClassifier and others, and what they are called here.
 ELSEWHERE = {
     "alpha": "weight_decay",
@@ -17,8 +17,10 @@ ELSEWHERE = {
     "early_stopping": "restore_best='margin_auc'",
     "epochs": "max_epochs",
     "epsilon": "optimizer__eps",
-    "learning_rate": "lr",
+    "learning_rate": "lr_schedule",
     "learning_rate_init": "lr",
+    "lr_scheduler": "lr_schedule",
+    "scheduler": "lr_schedule",
     "label_smoothing": "criterion__label_smoothing",
     "loss": "criterion",
     "max_iter": "max_epochs",

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from ..checks import (
     InvalidParameterError,
@@ -21,6 +21,7 @@ from ..checks import (
 )
 from ..nn.losses import CRITERIA
 from ..training.build import OPTIMIZERS
+from ..training.schedules import SCHEDULES
 
 __all__ = ["check_classes", "check_settings"]
 
@@ -33,9 +34,9 @@ def check_settings(estimator):
     _check_module(estimator.module)
     _check_part("criterion", estimator.criterion, CRITERIA, torch.nn.Module)
     _check_part("optimizer", estimator.optimizer, OPTIMIZERS, torch.optim.Optimizer)
-    check_real("lr", estimator.lr, 0, closed="neither")
+    check_real("lr", estimator.lr, 0, closed="neither", also=("auto",))
     check_real("weight_decay", estimator.weight_decay, 0)
-    check_int("max_epochs", estimator.max_epochs, 1)
+    check_int("max_epochs", estimator.max_epochs, 1, also=("auto",))
     check_int("batch_size", estimator.batch_size, -1)
     if estimator.batch_size == 0:
         refuse("batch_size", "positive, or -1 for all samples", 0)
@@ -58,11 +59,45 @@ def check_settings(estimator):
     check_bool("warm_start", estimator.warm_start)
     _check_callbacks(estimator.callbacks)
     _check_callback_parameters(estimator)
+    _check_schedule(estimator)
     device = estimator.device
     if not isinstance(device, str | torch.device):
         refuse("device", "'auto' or the name of a torch device such as 'cpu'", device)
     check_random_state_parameter("random_state", estimator.random_state)
     check_verbose(estimator.verbose)
+
+
+def _check_schedule(estimator):
+    """Check ``lr_schedule``, its nested parameters, and that no callback sets rates as well."""
+    schedule, kind = estimator.lr_schedule, torch.optim.lr_scheduler.LRScheduler
+    arguments = [name for name in vars(estimator) if name.startswith("lr_schedule__")]
+    if isinstance(schedule, type):
+        if not issubclass(schedule, kind):
+            refuse("lr_schedule", "a class of torch.optim.lr_scheduler", schedule)
+        if issubclass(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            raise ValueError(
+                "lr_schedule=ReduceLROnPlateau needs a score after every epoch, but schedules "
+                "are stepped after every batch: set lr_schedule='constant' and pass skorch's "
+                "LRScheduler('ReduceLROnPlateau', monitor='train_loss') in callbacks."
+            )
+    elif not isinstance(schedule, str) or schedule not in SCHEDULES:
+        named = ", ".join(map(repr, SCHEDULES))
+        refuse("lr_schedule", f"one of {named} or a class of torch.optim.lr_scheduler", schedule)
+    elif arguments:
+        raise InvalidParameterError(
+            f"lr_schedule={schedule!r} has no parameters, got {arguments[0]}: pass a class such "
+            "as torch.optim.lr_scheduler.OneCycleLR as lr_schedule."
+        )
+    if isinstance(schedule, type) or schedule != "constant":
+        for entry in estimator.callbacks or ():
+            callback = _callback(entry)
+            if isinstance(callback, LRScheduler) or (
+                isinstance(callback, type) and issubclass(callback, LRScheduler)
+            ):
+                raise ValueError(
+                    f"callbacks has an LRScheduler, and lr_schedule={schedule!r} sets the "
+                    "learning rate as well: set lr_schedule='constant'."
+                )
 
 
 def _check_class_weight(class_weight):

@@ -18,11 +18,12 @@ from ..exceptions import NotSeparatedWarning, warn_caller
 from ..scales.registry import get_scale
 from ..scoring.evaluation import check_samples, margins_at
 from ..training.run import TrainingRun
+from ..training.schedules import constant_rate
 from .pruning import Pruning, TrainingWatch
 
 __all__ = ["Separated", "Trained", "score_fitted", "separate", "train", "weighted"]
 
-# The continuing learning rate as a share of the one before; chosen by measurement.
+# The continuing learning rate as a share of the constant one; chosen by measurement.
 LR_SHARE = 0.2
 HISTORY = [
     "phase",
@@ -114,7 +115,7 @@ def train(selector, X, y, sample_weight, choose, rng):
             lambda margins: choose(margins, separated.rows, separated.candidates),
             separated.candidates,
             margins,
-            lr=LR_SHARE * run.lr if selector.continue_lr == "auto" else selector.continue_lr,
+            lr=_continuing_rate(selector.continue_lr, run.settings),
             reselect_every=selector.reselect_every,
             score_share=selector.score_share,
             rng=rng,
@@ -134,6 +135,13 @@ def train(selector, X, y, sample_weight, choose, rng):
         _table(history),
         run.separation.epoch_,
     )
+
+
+def _continuing_rate(lr, settings):
+    """The same wherever separation fell in the schedule."""
+    if lr != "auto":
+        return lr
+    return LR_SHARE * constant_rate(settings.lr, settings.lr_schedule)
 
 
 def separate(selector, X, y, sample_weight):
@@ -174,9 +182,9 @@ def separate(selector, X, y, sample_weight):
     inputs = fit_transformers(estimator, X, y)
     if not hasattr(inputs, "shape"):
         inputs = np.asarray(inputs)
-    run, samples, rows = begin_fit(classifier, inputs, y, sample_weight)
+    run, samples, rows, epochs = begin_fit(classifier, inputs, y, sample_weight)
     watch = TrainingWatch(run.margin_history, aum=selector.noise_guard)
-    margins = run.fit(samples, classifier.max_epochs, watch=watch)
+    margins = run.fit(samples, epochs, watch=watch)
     if margins is None:
         margins = _margins(classifier, take_rows(inputs, rows), np.asarray(y)[rows])
     if not run.separation.separated_ and not run.interrupted:

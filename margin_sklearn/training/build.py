@@ -33,8 +33,9 @@ class TrainingSettings:
 
     Parameters
     ----------
-    module, criterion, optimizer, lr, weight_decay, batch_size
+    module, criterion, optimizer, lr_schedule, weight_decay, batch_size
         As for :class:`MarginClassifier`.
+    lr : float
     restore_best, callbacks, verbose
         As for :class:`MarginClassifier`.
     stop : bool
@@ -42,13 +43,15 @@ class TrainingSettings:
     share : float
         Share of the samples that must be correctly classified for separation.
     nested : dict
-        The parameters ``module__…``, ``optimizer__…``, ``criterion__…`` and ``callbacks__…``.
+        The parameters ``module__…``, ``optimizer__…``, ``criterion__…``, ``callbacks__…`` and
+        ``lr_schedule__…``.
     """
 
     module: Any
     criterion: Any
     optimizer: Any
     lr: float
+    lr_schedule: str | type
     weight_decay: float
     batch_size: int
     restore_best: str | None
@@ -67,11 +70,20 @@ class TrainingSettings:
             if name.startswith(prefix)
         }
 
+    def of_net(self):
+        """Nested parameters of the parts that a net keeps."""
+        return {
+            name: value
+            for name, value in self.nested.items()
+            # Every training has a schedule of its own.
+            if not name.startswith("lr_schedule__")
+        }
+
     def changed_from(self, earlier):
         """Names of the settings that differ from ``earlier`` but must not change."""
         fixed = ("module", "criterion", "optimizer", "callbacks", "restore_best")
         now, then = (
-            {**settings.nested, **{name: getattr(settings, name) for name in fixed}}
+            {**settings.of_net(), **{name: getattr(settings, name) for name in fixed}}
             for settings in (self, earlier)
         )
         return [
@@ -111,7 +123,7 @@ def build_net(settings, module, callbacks, *, n_classes, device, **running):
     optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)
     nested = {
         name: value
-        for name, value in settings.nested.items()
+        for name, value in settings.of_net().items()
         if not name.startswith("module__")
     }
     net = MarginNet(

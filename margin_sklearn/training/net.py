@@ -53,6 +53,8 @@ class MarginNet(ClassifierMixin, NeuralNet):
     _must_converge = True
     # Combines weighted losses into one, during training with weights.
     _combine: Any = None
+    # Which groups of parameters were given a learning rate of their own.
+    _own_rates: Any = ()
     # Whether fused=True was chosen by this package, so that a sparse gradient may undo it.
     _may_unfuse = False
 
@@ -139,6 +141,8 @@ class MarginNet(ClassifierMixin, NeuralNet):
         # LBFGS requires a closure; for other optimizers it only costs time.
         self._closure_needed = closure is not None and closure.default is closure.empty
         self._may_unfuse = bool(self.optimizer_.defaults.get("fused"))
+        groups = self.optimizer_.param_groups
+        self._own_rates = [group["lr"] != self.lr for group in groups]
         return self
 
     @contextmanager
@@ -162,11 +166,15 @@ class MarginNet(ClassifierMixin, NeuralNet):
             self._set_training(False)
 
     def adopt(self, lr, batch_size, weight_decay=None):
-        """Continue training with other settings; None leaves the weight decay as it is."""
-        for group in self.optimizer_.param_groups:
+        """Continue training with other settings; None leaves the weight decay as it is.
+
+        Groups of parameters with a learning rate of their own keep it.
+        """
+        groups = self.optimizer_.param_groups
+        for group, own in zip(groups, self._own_rates, strict=True):
             if weight_decay is not None and "weight_decay" in group:
                 group["weight_decay"] = weight_decay
-            if self.lr != lr:
+            if self.lr != lr and not own:
                 group["lr"] = lr
                 if "initial_lr" in group:  # the start of a schedule
                     group["initial_lr"] = lr

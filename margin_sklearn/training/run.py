@@ -16,6 +16,7 @@ from .build import build_module, build_net, copied_callback
 from .interrupts import finish_import_of_torch
 from .margin_history import MarginHistory
 from .progress_bar import ProgressBar
+from .schedules import Schedule
 from .state import NetState
 from .stopping import Separation
 from .trial_runs import refuse_batch_norm, try_criterion, try_module
@@ -140,7 +141,7 @@ class TrainingRun:
 
     @property
     def lr(self):
-        """The current learning rate, as set by schedules."""
+        """The current learning rate, as set by callbacks."""
         return self.net.optimizer_.param_groups[0]["lr"]
 
     # --- training -------------------------------------------------------------------
@@ -189,6 +190,7 @@ class TrainingRun:
         watching = [] if watch is None else [("watch", watch)]
         callbacks = [
             self._entry(self.margin_history),
+            *self._schedule(samples, epochs),
             *self._others(),
             *watching,
             # Last, because the others may change the network and this one may stop training.
@@ -225,6 +227,15 @@ class TrainingRun:
             margins = self._train(callbacks, samples, epochs, guard)
         self.separation.judge(margins)
         return margins
+
+    def _schedule(self, samples, epochs):
+        """The (name, callback) entry that sets the learning rates of one training."""
+        settings = self.settings
+        if settings.lr_schedule == "constant":
+            return []
+        n_steps = epochs * len(self.net.get_iterator(samples, training=True))
+        arguments = settings.of_part("lr_schedule")
+        return [("lr_schedule", Schedule(settings.lr_schedule, arguments, n_steps))]
 
     def _train(self, callbacks, samples, epochs, last):
         finish_import_of_torch()
