@@ -18,6 +18,7 @@ import torch
 from sklearn.datasets import load_digits, make_classification
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
+from skorch.callbacks import LRScheduler
 from threadpoolctl import threadpool_limits
 
 from margin_sklearn import MLP, ConvNet, MarginClassifier
@@ -46,11 +47,18 @@ def make_case(case):
 
 
 def by_hand(X, y, module_class, settings, batch, epochs, device):
-    """A loop written by hand: tensors on the device, indexed by a permutation."""
+    """A loop written by hand: tensors on the device, indexed by a permutation.
+
+    With the same fused optimizer and the same schedule, stepped after every batch.
+    """
     X = torch.from_numpy(X).to(device)
     y = torch.from_numpy(y).to(device)
     module = module_class(tuple(X.shape[1:]), int(y.max()) + 1, **settings).to(device)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=1e-2, fused=True)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2, weight_decay=1e-2, fused=True)
+    n_steps = epochs * -(-len(X) // batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 1e-2, total_steps=n_steps + 1, cycle_momentum=False
+    )
     criterion = torch.nn.CrossEntropyLoss()
     for _ in range(epochs):
         module.train()
@@ -62,6 +70,7 @@ def by_hand(X, y, module_class, settings, batch, epochs, device):
             loss = criterion(module(X[rows]), y[rows])
             loss.backward()
             optimizer.step()
+            schedule.step()
             total += loss.detach() * len(rows)
         total.item()
 
@@ -70,7 +79,8 @@ def ours(X, y, module_class, settings, batch, epochs, device):
     MarginClassifier(
         module_class,
         optimizer="adamw",
-        lr=1e-3,
+        lr=1e-2,
+        lr_schedule="one_cycle",
         weight_decay=1e-2,
         batch_size=batch,
         max_epochs=epochs,
@@ -89,7 +99,16 @@ def plain_skorch(X, y, module_class, settings, batch, epochs, device):
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=1e-2,
         optimizer__fused=True,
-        lr=1e-3,
+        lr=1e-2,
+        callbacks=[
+            LRScheduler(
+                "OneCycleLR",
+                step_every="batch",
+                max_lr=1e-2,
+                total_steps=epochs * -(-len(X) // batch) + 1,
+                cycle_momentum=False,
+            )
+        ],
         batch_size=batch,
         max_epochs=epochs,
         iterator_train__shuffle=True,

@@ -6,7 +6,9 @@ on a tensor that is already on the device. For sparse data, and for data that ar
 the device, it is a single indexing operation and conversion on the host.
 """
 
+import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ __all__ = ["Batches", "Samples"]
 # Dense data up to this size become one float32 tensor on the CPU; larger data are converted
 # batch by batch.
 MAX_RESIDENT_BYTES = 2**31
+# Numbers of resident data that are gathered at a time (1 MB of float32).
+GATHERED = 2**18
 
 
 class Samples(Dataset):
@@ -193,10 +197,22 @@ class Batches:
             order = torch.arange(n, device=data.device) if active is None else active
         data.order = order
         starts = self._starts()
-        for start, stop in zip(starts, [*starts[1:], n], strict=True):
+        # Rows of several batches are gathered at once, which costs less than one by one.
+        together = max(1, GATHERED // max(1, self.batch_size * math.prod(data.shape[1:])))
+        together = together if data.resident else 1
+        for first in range(0, len(starts), together):
+            cuts = [*starts, n][first : first + together + 1]
+            gathered = slice(cuts[0], cuts[-1])
             whole = not self.shuffle and active is None
-            row_index = slice(start, stop) if whole else data.order[start:stop]
+            row_index = gathered if whole else order[gathered]
             x = data.rows(row_index)
             if isinstance(row_index, torch.Tensor):
                 row_index = row_index.to(data.device)
-            yield x, data.labels(row_index)
+            sizes = [stop - start for start, stop in pairwise(cuts)]
+            # Views of the gathered rows that autograd takes for tensors of their own, because
+            # a module may modify its batch in place.
+            x, y, weight = (
+                [None] * len(sizes) if part is None else part.unsafe_split_with_sizes(sizes)
+                for part in (x, *data.labels(row_index))
+            )
+            yield from zip(x, zip(y, weight, strict=True), strict=True)
