@@ -59,7 +59,11 @@ def restored(noisy):
     """A network of the best epoch on noisy labels; not to be changed."""
     X, y, _, _ = noisy
     return MarginClassifier(
-        max_epochs=30, restore_best="margin_auc", random_state=0, device="cpu"
+        max_epochs=30,
+        lr_schedule="constant",
+        restore_best="margin_auc",
+        random_state=0,
+        device="cpu",
     ).fit(X, y)
 
 
@@ -164,6 +168,7 @@ def test_separation_is_that_of_the_network_kept(noisy):
             module__dropout=0.0,
             max_epochs=60,
             lr=5e-3,
+            lr_schedule="constant",
             restore_best=which,
             random_state=0,
             device="cpu",
@@ -326,6 +331,7 @@ def test_samples_of_weight_zero_are_not_there(digits):
 def test_a_warm_start_goes_on_from_the_best_and_keeps_the_best_of_what_follows(noisy):
     X, y, _, _ = noisy
     settings = {**BEST, "module__hidden_layer_sizes": (128,), "warm_start": True}
+    settings["lr_schedule"] = "constant"
     best = MarginClassifier(**settings, max_epochs=10, lr=2e-2).fit(X, y)
     assert best.best_epoch_ < 10
     weights = [value.clone() for value in best.net_.module_.parameters()]

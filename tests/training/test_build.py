@@ -26,6 +26,7 @@ def test_parts_get_their_parameters(digits):
         callbacks__schedule__policy=torch.optim.lr_scheduler.ExponentialLR,
         callbacks__schedule__gamma=0.5,
         lr=0.1,
+        lr_schedule="constant",
         weight_decay=0.02,
     ).fit(*digits)
     (group,) = estimator.net_.optimizer_.param_groups

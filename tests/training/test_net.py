@@ -6,18 +6,30 @@ from torch import nn
 from margin_sklearn import MLP, MarginClassifier
 
 
-def test_fit_is_the_hand_written_loop(digits):
+@pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
+def test_fit_is_the_hand_written_loop(digits, schedule):
     """Same seed, same steps: the weights are those of PyTorch written out, to the last bit."""
     X, y = digits
     estimator = MarginClassifier(
-        max_epochs=3, batch_size=50, weight_decay=0.01, random_state=7, device="cpu"
+        max_epochs=3,
+        batch_size=50,
+        lr=1.0 if schedule == "one_cycle" else 1e-3,
+        lr_schedule=schedule,
+        weight_decay=0.01,
+        random_state=7,
+        device="cpu",
     ).fit(X, y)
     before = torch.get_rng_state()
     torch.manual_seed(int(np.random.RandomState(7).randint(2**31 - 1)))
     module = MLP((64,), 10)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.01, fused=True)
+    scheduler = None
+    if schedule == "one_cycle":
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, 1.0, total_steps=36, cycle_momentum=False
+        )
     inputs, targets = torch.tensor(X, dtype=torch.float32), torch.tensor(y)
-    for _ in range(3):
+    for epoch in range(3):
         module.train()
         order = torch.randperm(len(y))
         for start in range(0, len(y), 50):
@@ -25,6 +37,8 @@ def test_fit_is_the_hand_written_loop(digits):
             optimizer.zero_grad()
             nn.functional.cross_entropy(module(inputs[index]), targets[index]).backward()
             optimizer.step()
+            if scheduler is not None and (epoch, start) < (2, 550):
+                scheduler.step()
     torch.set_rng_state(before)
     for name, value in module.state_dict().items():
         assert torch.equal(value, estimator.net_.module_.state_dict()[name]), name

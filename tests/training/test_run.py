@@ -133,6 +133,7 @@ def test_a_failed_first_fit_leaves_none(digits, name):
 def test_a_failure_in_training_that_continues_is_undone(digits, partial, event, optimizer):
     X, y = digits[0][:80], digits[1][:80]
     settings = {**SMALL, "warm_start": True, "module__dropout": 0.2, "batch_size": 40}
+    settings["lr_schedule"] = "constant"
     if optimizer != "adamw":
         settings |= {"weight_decay": 0, "module__batch_norm": False}
     callbacks = [Failing(), LRScheduler(policy="StepLR", step_size=2)]
@@ -204,7 +205,7 @@ def test_a_run_holds_its_callbacks_as_attributes(iris):
         assert any(part is callback for callback in called)
     assert run.net is model.net_
     assert run.n_epochs == model.n_iter_ == 3
-    assert run.lr == 1e-3
+    assert run.lr == 1e-2
 
 
 @pytest.mark.parametrize("name", ["separation", "margin_history", "watch", "guard"])
@@ -214,7 +215,12 @@ def test_a_callback_of_the_user_may_have_any_name(digits, name):
     mine, other = (LRScheduler("StepLR", step_size=1, gamma=0.99) for _ in range(2))
     fits = [
         MarginSubsetSelector(
-            MarginClassifier(**{**SMALL, "max_epochs": 60}, callbacks=callbacks, lr=1e-2),
+            MarginClassifier(
+                **{**SMALL, "max_epochs": 60},
+                callbacks=callbacks,
+                lr=1e-2,
+                lr_schedule="constant",
+            ),
             n_samples_to_select=30,
             separation=0.9,
             random_state=0,
@@ -295,7 +301,7 @@ class LowRank(nn.Linear):
 
 def test_modules_that_do_more_when_their_mode_changes_are_trained(digits):
     X, y = digits
-    model = MarginClassifier(LowRank, max_epochs=20, lr=1e-2, random_state=0, device="cpu")
+    model = MarginClassifier(LowRank, max_epochs=40, lr=1e-2, random_state=0, device="cpu")
     model.fit(X, y)
     assert model.score(X, y) > 0.95
     assert model.net_.module_.merged

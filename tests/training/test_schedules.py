@@ -12,6 +12,7 @@ SMALL = {
     "module__hidden_layer_sizes": (4,),
     "optimizer": "sgd",
     "lr": 1.0,
+    "lr_schedule": "constant",
     "random_state": 0,
     "device": "cpu",
 }

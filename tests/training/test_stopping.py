@@ -127,6 +127,7 @@ def test_the_share_counts_whole_samples(iris):
     y[[0, 60, 120]] = (y[[0, 60, 120]] + 1) % 3
     settings = {"module__hidden_layer_sizes": (), "lr": 0.05, "max_epochs": 100}
     settings |= {"random_state": 0, "weight_decay": 0.0, "device": "cpu"}
+    settings["lr_schedule"] = "constant"
     fitted = MarginClassifier(stop_at_separation=0.94, **settings).fit(X, y)
     wrong = np.count_nonzero(fitted.predict(X) != y)
     assert wrong <= 9
@@ -298,8 +299,8 @@ def test_learning_rates_by_the_loss_of_batches(digits):
     policy = LRScheduler(
         policy="ReduceLROnPlateau", step_every="batch", monitor="train_loss", patience=0
     )
-    estimator = MarginClassifier(**FEW, callbacks=[policy]).fit(*digits)
-    row = estimator.history_[-1]
+    estimator = MarginClassifier(**FEW, lr_schedule="constant", callbacks=[policy])
+    row = estimator.fit(*digits).history_[-1]
     assert row["batches"][-1]["event_lr"] < 1e-3
     losses = [batch["train_loss"] for batch in row["batches"]]
     assert all(type(loss) is float for loss in losses)
@@ -319,7 +320,9 @@ def test_learning_rates_by_the_loss_of_batches(digits):
 def test_what_is_not_recorded_cannot_be_monitored(digits, callback, monitor):
     match = f"monitors '{monitor}'.*'train_loss'.*restore_best='margin_auc'"
     with pytest.raises(ValueError, match=match):
-        MarginClassifier(**FEW, callbacks=[("mine", callback)]).fit(*digits)
+        MarginClassifier(**FEW, lr_schedule="constant", callbacks=[("mine", callback)]).fit(
+            *digits
+        )
 
 
 def test_a_callback_may_record_what_another_monitors(digits):
