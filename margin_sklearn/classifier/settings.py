@@ -82,7 +82,9 @@ def _check_schedule(estimator):
             )
     elif not isinstance(schedule, str) or schedule not in SCHEDULES:
         named = ", ".join(map(repr, SCHEDULES))
-        refuse("lr_schedule", f"one of {named} or a class of torch.optim.lr_scheduler", schedule)
+        refuse(
+            "lr_schedule", f"one of {named} or a class of torch.optim.lr_scheduler", schedule
+        )
     elif arguments:
         raise InvalidParameterError(
             f"lr_schedule={schedule!r} has no parameters, got {arguments[0]}: pass a class such "

@@ -1,12 +1,15 @@
-"""Schedules of learning rates continue where they were."""
+"""Schedules of learning rates: by name, of torch, and the user's own, which continue."""
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import Callback, LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from margin_sklearn import MarginClassifier
+from margin_sklearn.training.schedules import one_cycle
 
 SMALL = {
     "module__hidden_layer_sizes": (4,),
@@ -98,3 +101,200 @@ def test_a_new_learning_rate_is_what_the_schedule_goes_on_with(iris):
         estimator.set_params(lr=0.1, max_epochs=3).fit(X, y)
         assert rates(estimator)[1] == 0.1
         assert rates(estimator)[3] < 0.1
+
+
+# --- lr_schedule --------------------------------------------------------------------------
+
+
+class Rates(Callback):
+    """The learning rate of every step, per group of parameters."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.rates = []
+
+    def on_grad_computed(self, net, **kwargs):
+        self.rates.append([group["lr"] for group in net.optimizer_.param_groups])
+
+
+def fitted(X, y, **settings):
+    settings = {
+        "random_state": 0,
+        "device": "cpu",
+        "batch_size": 50,
+        "max_epochs": 4,
+    } | settings
+    settings.setdefault("module__hidden_layer_sizes", (4,))
+    return MarginClassifier(**settings, callbacks=[("rates", Rates)]).fit(X, y)
+
+
+def rates_of(estimator):
+    return np.array(dict(estimator.net_.callbacks_)["rates"].rates)[:, 0]
+
+
+def torch_rates(policy, n_steps, lr, **arguments):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    scheduler = policy(optimizer, **arguments)
+    found = []
+    for step in range(n_steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step < n_steps - 1:
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize("n_steps", [2, 3, 4, 5, 10, 11, 100, 317])
+def test_one_cycle_is_torchs(n_steps):
+    expected = torch_rates(
+        OneCycleLR, n_steps, 1.0, max_lr=1.0, total_steps=n_steps, cycle_momentum=False
+    )
+    np.testing.assert_allclose(one_cycle(n_steps), expected, rtol=1e-12)
+
+
+def test_a_single_step_is_at_the_peak(iris):
+    assert one_cycle(1) == [1.0]
+    assert rates_of(fitted(*iris, batch_size=-1, max_epochs=1)) == [1e-2]
+
+
+def test_one_cycle_spans_each_fit(iris):
+    X, y = iris
+    estimator = fitted(X, y, warm_start=True)
+    np.testing.assert_allclose(rates_of(estimator), 1e-2 * one_cycle(12), rtol=1e-12)
+    estimator.set_params(max_epochs=2, batch_size=-1, lr=0.5).fit(X, y)
+    np.testing.assert_allclose(rates_of(estimator), 0.5 * one_cycle(2), rtol=1e-12)
+    # 121 samples in batches of 40: the last batch holds 41.
+    estimator.set_params(batch_size=40).fit(X[29:], y[29:])
+    np.testing.assert_allclose(rates_of(estimator), 0.5 * one_cycle(6), rtol=1e-12)
+    estimator.set_params(lr_schedule="constant").fit(X, y)
+    assert set(rates_of(estimator)) == {0.5}
+
+
+def test_partial_fit_is_at_the_constant_rate(iris):
+    X, y = iris
+    estimator = fitted(X, y, warm_start=True)
+    estimator.partial_fit(X, y)
+    assert set(rates_of(estimator)) == {1e-3}
+    estimator.fit(X, y)
+    np.testing.assert_allclose(rates_of(estimator), 1e-2 * one_cycle(12), rtol=1e-12)
+    estimator.set_params(lr=0.3, lr_schedule=CosineAnnealingLR).partial_fit(X, y)
+    assert set(rates_of(estimator)) == {0.3}
+
+
+def test_the_constant_rate(iris):
+    assert set(rates_of(fitted(*iris, lr_schedule="constant"))) == {1e-3}
+    assert set(rates_of(fitted(*iris, lr_schedule="constant", lr=0.25))) == {0.25}
+
+
+def test_groups_of_parameters_keep_their_own_rate(iris):
+    X, y = iris
+    groups = [("0.*", {"lr": 0.3})]
+    estimator = fitted(X, y, optimizer__param_groups=groups, warm_start=True)
+
+    def each():
+        return np.array(dict(estimator.net_.callbacks_)["rates"].rates)
+
+    np.testing.assert_allclose(each(), one_cycle(12)[:, None] * [0.3, 1e-2], rtol=1e-12)
+    estimator.partial_fit(X, y)
+    assert (each() == [0.3, 1e-3]).all()
+    estimator.fit(X, y)
+    np.testing.assert_allclose(each(), one_cycle(12)[:, None] * [0.3, 1e-2], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("policy", "given", "filled"),
+    [
+        (OneCycleLR, {"cycle_momentum": False}, {"max_lr": 0.1, "total_steps": 12}),
+        (OneCycleLR, {"max_lr": 0.3, "total_steps": 20, "cycle_momentum": False}, {}),
+        (
+            OneCycleLR,
+            {"epochs": 4, "steps_per_epoch": 3, "cycle_momentum": False},
+            {"max_lr": 0.1},
+        ),
+        (CosineAnnealingLR, {}, {"T_max": 12}),
+        (torch.optim.lr_scheduler.PolynomialLR, {"power": 2.0}, {"total_iters": 12}),
+        (torch.optim.lr_scheduler.LinearLR, {"total_iters": 3}, {}),
+        (torch.optim.lr_scheduler.StepLR, {"step_size": 5}, {}),
+        (torch.optim.lr_scheduler.LambdaLR, {"lr_lambda": lambda step: 1 / (1 + step)}, {}),
+    ],
+)
+def test_classes_of_torch_are_stepped_per_batch(iris, policy, given, filled):
+    nested = {f"lr_schedule__{name}": value for name, value in given.items()}
+    estimator = fitted(*iris, lr=0.1, lr_schedule=policy, warm_start=True, **nested)
+    expected = torch_rates(policy, 12, 0.1, **given, **filled)
+    np.testing.assert_allclose(rates_of(estimator), expected, rtol=1e-12)
+    estimator.fit(*iris)
+    np.testing.assert_allclose(rates_of(estimator), expected, rtol=1e-12)
+
+
+def test_nothing_of_a_schedule_stays_in_the_optimizer(iris):
+    X, y = iris
+    fresh = fitted(X, y, lr_schedule="constant").net_.optimizer_.param_groups[0]
+    for schedule in ("one_cycle", OneCycleLR):
+        estimator = fitted(X, y, lr_schedule=schedule)
+        (group,) = pickle.loads(pickle.dumps(estimator)).net_.optimizer_.param_groups
+        assert {name: value for name, value in group.items() if name != "params"} == {
+            **{name: value for name, value in fresh.items() if name != "params"},
+            "lr": 1e-2 if schedule == "one_cycle" else 1e-3,
+        }
+
+
+@pytest.mark.parametrize("when", ["batch", "epoch"])
+def test_an_interrupted_cycle_leaves_the_peak(iris, when):
+    class Interrupting(Callback):
+        def on_batch_end(self, net, training=False, **kwargs):
+            if when == "batch":
+                raise KeyboardInterrupt
+
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    estimator = MarginClassifier(callbacks=[Interrupting()], device="cpu")
+    with pytest.warns(UserWarning, match="interrupted"):
+        estimator.fit(*iris)
+    assert estimator.net_.optimizer_.param_groups[0]["lr"] == 1e-2
+
+
+def test_stopping_at_separation_ends_the_cycle_early(binary):
+    X, y = binary
+    estimator = fitted(X, y, stop_at_separation=True, max_epochs=200)
+    n_steps = 200 * -(-len(y) // 50)
+    rates = rates_of(estimator)
+    assert len(rates) < n_steps
+    np.testing.assert_allclose(rates, 1e-2 * one_cycle(n_steps)[: len(rates)], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lr_schedule": "cosine"}, "lr_schedule must be one of 'one_cycle', 'constant' or"),
+        ({"lr_schedule": None}, "lr_schedule must be one of"),
+        ({"lr_schedule": torch.optim.SGD}, "class of torch.optim.lr_scheduler"),
+        ({"lr_schedule": OneCycleLR(torch.optim.SGD([torch.zeros(1)]), 1, 2)}, "one of"),
+        (
+            {"lr_schedule": torch.optim.lr_scheduler.ReduceLROnPlateau},
+            "lr_schedule='constant' and pass skorch's",
+        ),
+        (
+            {"lr_schedule__pct_start": 0.1},
+            "'one_cycle' has no parameters, got lr_schedule__pct",
+        ),
+        ({"lr_schedule": "constant", "lr_schedule__gamma": 1}, "'constant' has no parameters"),
+        (
+            {"lr_schedule": torch.optim.lr_scheduler.CyclicLR},
+            r"CyclicLR cannot be built with no arguments: .*base_lr.*lr_schedule__NAME",
+        ),
+        (
+            {"lr_schedule": OneCycleLR, "lr_schedule__pct": 1},
+            "cannot be built with {'pct': 1}",
+        ),
+        ({"callbacks": [LRScheduler()]}, "LRScheduler, and lr_schedule='one_cycle' sets"),
+        ({"callbacks": [("mine", LRScheduler)]}, "set lr_schedule='constant'"),
+        ({"lr": "high"}, "lr must be 'auto' or a"),
+        ({"max_epochs": "many"}, "max_epochs must be 'auto' or an integer"),
+    ],
+)
+def test_what_cannot_be_a_schedule_is_refused(iris, settings, message):
+    estimator = MarginClassifier(**{"max_epochs": 2, **settings})
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(*iris)
+    assert not hasattr(estimator, "net_")
