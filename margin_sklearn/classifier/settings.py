@@ -68,7 +68,7 @@ def check_settings(estimator):
 
 
 def _check_schedule(estimator):
-    """Check ``lr_schedule``, its nested parameters, and that no callback sets rates as well."""
+    """Check ``lr_schedule`` and its parameters, and that no callback sets rates as well."""
     schedule, kind = estimator.lr_schedule, torch.optim.lr_scheduler.LRScheduler
     arguments = [name for name in vars(estimator) if name.startswith("lr_schedule__")]
     if isinstance(schedule, type):
@@ -87,8 +87,8 @@ def _check_schedule(estimator):
         )
     elif arguments:
         raise InvalidParameterError(
-            f"lr_schedule={schedule!r} has no parameters, got {arguments[0]}: pass a class such "
-            "as torch.optim.lr_scheduler.OneCycleLR as lr_schedule."
+            f"lr_schedule={schedule!r} has no parameters, got {arguments[0]}: pass a class "
+            "such as torch.optim.lr_scheduler.OneCycleLR as lr_schedule."
         )
     if isinstance(schedule, type) or schedule != "constant":
         for entry in estimator.callbacks or ():
