@@ -64,7 +64,7 @@ def test_a_fit_learns_and_repeats(device, digits):
 
 @on_every_device
 def test_a_warm_start_goes_on(device, digits):
-    settings = {"random_state": 0, "device": device}
+    settings = {"random_state": 0, "device": device, "lr_schedule": "constant"}
     whole = MarginClassifier(**settings, max_epochs=4).fit(*digits)
     parts = MarginClassifier(**settings, max_epochs=2, warm_start=True)
     parts.fit(*digits).fit(*digits)
@@ -164,6 +164,7 @@ def test_a_pickle_goes_back_to_its_device_and_training_continues(device, digits)
 
     X, y = digits
     settings = {"random_state": 0, "device": device, "warm_start": True}
+    settings["lr_schedule"] = "constant"
     settings["callbacks"] = [LRScheduler(policy="StepLR", step_size=2, gamma=0.5)]
     whole = MarginClassifier(**settings, max_epochs=6).fit(X, y)
     parts = MarginClassifier(**settings, max_epochs=3).fit(X, y)

@@ -75,9 +75,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Topin 2018, arXiv 1708.07120). A class of ``torch.optim.lr_scheduler``, with arguments
         ``lr_schedule__…``, is stepped after every batch; its ``total_steps``, ``T_max`` and
         ``total_iters`` are the number of steps of the fit and its ``max_lr`` is ``lr``, unless
-        they are given. Every :meth:`fit` has a schedule of its own, also with ``warm_start``;
-        :meth:`partial_fit` trains at the constant rate ``lr``. A skorch LRScheduler in
-        ``callbacks`` needs "constant".
+        they are given. Every :meth:`fit` has a schedule of its own, also with ``warm_start``.
+        :meth:`partial_fit` trains at the constant rate ``lr``, and so does
+        ``stop_at_separation`` in place of one cycle, whose end would be unknown. A skorch
+        LRScheduler in ``callbacks`` needs "constant".
     weight_decay : float, default=1e-3
         Decoupled weight decay for "adamw", the factor of an L2 penalty for the others.
     max_epochs : int or "auto", default="auto"
@@ -359,7 +360,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             rows = np.flatnonzero(weight)
             X, class_index, weight = X[rows], class_index[rows], weight[rows]
         names = getattr(self, "feature_names_in_", None)
-        settings = self._training_settings("constant" if chunk else self.lr_schedule)
+        # One cycle must know where training ends.
+        open_ended = self.stop_at_separation and self.lr_schedule == "one_cycle"
+        constant = chunk or open_ended
+        settings = self._training_settings("constant" if constant else self.lr_schedule)
         if fresh:
             self._run = TrainingRun(
                 settings,

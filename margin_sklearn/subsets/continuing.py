@@ -18,12 +18,11 @@ from ..exceptions import NotSeparatedWarning, warn_caller
 from ..scales.registry import get_scale
 from ..scoring.evaluation import check_samples, margins_at
 from ..training.run import TrainingRun
-from ..training.schedules import constant_rate
 from .pruning import Pruning, TrainingWatch
 
 __all__ = ["Separated", "Trained", "score_fitted", "separate", "train", "weighted"]
 
-# The continuing learning rate as a share of the constant one; chosen by measurement.
+# The continuing learning rate as a share of the one before; chosen by measurement.
 LR_SHARE = 0.2
 HISTORY = [
     "phase",
@@ -115,7 +114,8 @@ def train(selector, X, y, sample_weight, choose, rng):
             lambda margins: choose(margins, separated.rows, separated.candidates),
             separated.candidates,
             margins,
-            lr=_continuing_rate(selector.continue_lr, run.settings),
+            # After a schedule, run.lr is the rate it began with, wherever separation fell.
+            lr=LR_SHARE * run.lr if selector.continue_lr == "auto" else selector.continue_lr,
             reselect_every=selector.reselect_every,
             score_share=selector.score_share,
             rng=rng,
@@ -135,13 +135,6 @@ def train(selector, X, y, sample_weight, choose, rng):
         _table(history),
         run.separation.epoch_,
     )
-
-
-def _continuing_rate(lr, settings):
-    """The same wherever separation fell in the schedule."""
-    if lr != "auto":
-        return lr
-    return LR_SHARE * constant_rate(settings.lr, settings.lr_schedule)
 
 
 def separate(selector, X, y, sample_weight):

@@ -33,9 +33,11 @@ class TrainingSettings:
 
     Parameters
     ----------
-    module, criterion, optimizer, lr_schedule, weight_decay, batch_size
+    module, criterion, optimizer
         As for :class:`MarginClassifier`.
     lr : float
+    lr_schedule, weight_decay, batch_size
+        As for :class:`MarginClassifier`.
     restore_best, callbacks, verbose
         As for :class:`MarginClassifier`.
     stop : bool

@@ -141,7 +141,7 @@ class TrainingRun:
 
     @property
     def lr(self):
-        """The current learning rate, as set by callbacks."""
+        """The learning rate between two trainings: as set, or as a callback left it."""
         return self.net.optimizer_.param_groups[0]["lr"]
 
     # --- training -------------------------------------------------------------------

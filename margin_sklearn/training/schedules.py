@@ -11,7 +11,6 @@ from skorch.callbacks import Callback, LRScheduler
 __all__ = [
     "SCHEDULES",
     "Schedule",
-    "constant_rate",
     "continued_schedule",
     "learning_rate",
     "one_cycle",
@@ -49,23 +48,6 @@ def learning_rate(lr, schedule):
     if isinstance(lr, str):
         return PEAK if schedule == "one_cycle" else CONSTANT
     return lr
-
-
-def constant_rate(lr, schedule):
-    """The constant learning rate that is comparable to a schedule's.
-
-    Parameters
-    ----------
-    lr : float
-        As returned by :func:`learning_rate`.
-    schedule : str or type
-
-    Returns
-    -------
-    lr : float
-        A tenth of the peak of one cycle; ``lr`` itself for other schedules.
-    """
-    return lr * (CONSTANT / PEAK) if schedule == "one_cycle" else lr
 
 
 def one_cycle(n_steps):

@@ -44,7 +44,7 @@ def test_wrapped_estimators_are_found(digits):
     X, y = digits
     plain = StandardScaler().fit(X)
     inner = MarginClassifier(max_epochs=1, random_state=0)
-    search = GridSearchCV(inner, {"lr": [1e-3]}, cv=2)
+    search = GridSearchCV(inner, {"lr": ["auto"]}, cv=2)
     fitted = [
         make_pipeline(StandardScaler(), inner),
         make_pipeline(StandardScaler(), "passthrough", inner),

@@ -384,10 +384,9 @@ def test_a_criterion_without_reduction_cannot_be_weighted(iris):
 
 def test_a_warm_start_goes_on_as_if_never_stopped(digits):
     X, y = digits
-    whole = MarginClassifier(**{**SMALL, "max_epochs": 6}, module__dropout=0.2).fit(X, y)
-    parts = MarginClassifier(
-        **{**SMALL, "max_epochs": 3}, module__dropout=0.2, warm_start=True
-    ).fit(X, y)
+    settings = {**SMALL, "module__dropout": 0.2, "lr_schedule": "constant"}
+    whole = MarginClassifier(**{**settings, "max_epochs": 6}).fit(X, y)
+    parts = MarginClassifier(**{**settings, "max_epochs": 3}, warm_start=True).fit(X, y)
     parts = pickle.loads(pickle.dumps(parts)).fit(X, y)
     assert parts.n_iter_ == 6
     assert_same_network(whole, parts)
@@ -479,7 +478,7 @@ def test_a_fit_that_diverged_can_be_begun_anew(digits):
 
 def test_one_epoch_of_fit_is_one_partial_fit(digits):
     X, y = digits
-    fitted = MarginClassifier(**{**SMALL, "max_epochs": 1}).fit(X, y)
+    fitted = MarginClassifier(**{**SMALL, "max_epochs": 1}, lr_schedule="constant").fit(X, y)
     assert_same_network(fitted, MarginClassifier(**SMALL).partial_fit(X, y, np.unique(y)))
 
 
@@ -496,6 +495,7 @@ def accuracy_by_epoch(X, y, **settings):
 def test_separation_is_noticed_in_the_very_epoch(digits, n, dropout):
     X, y = digits[0][:n], digits[1][:n]
     settings = {"random_state": 1, "lr": 3e-3, "module__dropout": dropout, "device": "cpu"}
+    settings["lr_schedule"] = "constant"
     accuracy = accuracy_by_epoch(X, y, **settings)
     first = accuracy.index(1.0) + 1
     estimator = MarginClassifier(**settings, max_epochs=15).fit(X, y)

@@ -20,7 +20,7 @@ from margin_sklearn import ConvNet, MarginClassifier
         ("momentum", "optimizer__momentum"),
         ("early_stopping", "restore_best='margin_auc'"),
         # of others
-        ("learning_rate", "lr"),
+        ("learning_rate", "lr_schedule"),
         ("epochs", "max_epochs"),
         ("loss", "criterion"),
         ("dropout", "module__dropout"),

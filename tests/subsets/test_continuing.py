@@ -45,7 +45,9 @@ def test_interrupted_before_separation(digits):
 
 def test_learning_rate_schedulers_end_at_separation(digits):
     scheduler = LRScheduler("StepLR", step_size=1, gamma=0.9)
-    fitted = selector(network(callbacks=[("scheduler", scheduler)])).fit(*digits)
+    fitted = selector(
+        network(callbacks=[("scheduler", scheduler)], lr_schedule="constant")
+    ).fit(*digits)
     history = fitted.history_
     first = history.loc[history["phase"] == "separation", "lr"].to_numpy()
     np.testing.assert_allclose(first[1:] / first[:-1], 0.9)
@@ -57,7 +59,7 @@ def test_learning_rate_schedulers_end_at_separation(digits):
 def test_a_learning_rate_that_came_to_0(digits):
     X, y = digits
     scheduler = LRScheduler("LambdaLR", lr_lambda=lambda epoch: float(epoch < 20))
-    estimator = network(callbacks=[scheduler], max_epochs=22, lr=1e-3)
+    estimator = network(callbacks=[scheduler], max_epochs=22, lr=1e-3, lr_schedule="constant")
     with pytest.warns(NotSeparatedWarning):
         fitted = selector(estimator, separation=1.0).fit(X, np.where(X[:, 0] < 99, y, 0)[::-1])
     assert (fitted.history_["lr"].iloc[-4:] == 0).all()

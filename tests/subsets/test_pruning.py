@@ -137,7 +137,7 @@ def test_what_only_the_last_look_finds_is_undone_too(digits):
 @pytest.mark.parametrize("epochs", [3, 30])
 def test_the_noise_guard_looks_at_the_mean_margin_of_early_epochs(digits, epochs):
     estimator = network(max_epochs=epochs)
-    run, samples, _ = begin_fit(estimator, *digits)
+    run, samples, *_ = begin_fit(estimator, *digits)
     watch = TrainingWatch(run.margin_history, aum=True)
     run.fit(samples, epochs, watch=watch)
     early = estimator.history_[: {3: 3, 30: 8}[epochs], "train_margin"]

@@ -249,14 +249,18 @@ def test_an_interrupted_cycle_leaves_the_peak(iris):
     assert estimator.net_.optimizer_.param_groups[0]["lr"] == 1e-2
 
 
-def test_stopping_at_separation_ends_the_cycle_early(binary):
+def test_until_separation_the_rate_is_constant(binary):
+    """One cycle would need to know when that will be; a schedule of torch is followed."""
     X, y = binary
-    wide = {"module__hidden_layer_sizes": (128,)}
-    estimator = fitted(X, y, stop_at_separation=True, max_epochs=200, **wide)
-    n_steps = 200 * -(-len(y) // 50)
+    settings = {"module__hidden_layer_sizes": (64,), "module__dropout": 0.0, "max_epochs": 400}
+    settings |= {"stop_at_separation": 0.8}
+    assert set(rates_of(fitted(X, y, **settings))) == {1e-3}
+    assert set(rates_of(fitted(X, y, lr=0.005, **settings))) == {0.005}
+    schedule = {"lr_schedule": torch.optim.lr_scheduler.ExponentialLR}
+    estimator = fitted(X, y, **settings, **schedule, lr_schedule__gamma=0.999)
     rates = rates_of(estimator)
-    assert len(rates) < n_steps
-    np.testing.assert_allclose(rates, 1e-2 * one_cycle(n_steps)[: len(rates)], rtol=1e-12)
+    np.testing.assert_allclose(rates, 1e-3 * 0.999 ** np.arange(len(rates)))
+    assert estimator._run.lr == 1e-3
 
 
 @pytest.mark.parametrize(
