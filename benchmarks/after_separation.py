@@ -83,6 +83,8 @@ def spread(name, seed, batch_norm, weight_decay):
         optimizer="sgd",
         optimizer__momentum=0.9,
         lr=0.01,
+        lr_schedule="constant",
+        batch_size=64,
         weight_decay=weight_decay,
         max_epochs=EPOCHS[-1],
         callbacks=[("spread", Spread())],

@@ -109,6 +109,7 @@ class Task:
             optimizer="sgd",
             optimizer__momentum=0.9,
             lr=0.02 if self.decay == 1 else 0.05,
+            lr_schedule="constant",
             weight_decay=1e-4 if self.decay == 1 else 5e-4,
             batch_size=256 if self.short else 128,
             max_epochs=200 if self.decay == 1 else 80,

@@ -5,7 +5,8 @@
 26 tasks (data sets, clean and noisy labels, unbalanced classes, coded categories; MLPs and
 ConvNets), 96 candidates each, three seeds (split, labels, candidates and training). With
 ``--copies``: 24 tasks whose training rows have exact or near duplicates (48 candidates), each
-network scored on all rows and on one row per group of duplicates.
+network scored on all rows and on one row per group of duplicates. With ``--cycle``: six tasks
+with a second grid of MLPs, trained along one cycle of learning rates as by default.
 
 Stages: ``fit`` trains every candidate on all samples and keeps the networks in ``--cache``;
 ``validate`` trains it on the folds of cross-validation (most of the time: some hours on two
@@ -35,10 +36,11 @@ from ranking.tables import (
     summary,
     task_table,
 )
-from ranking.tasks import COPY_TASKS, TASKS
+from ranking.tasks import COPY_TASKS, CYCLE_TASKS, TASKS
 from ranking.zoo import candidates, fit_candidate, validate_candidate
 
 QUICK = ("digits-clean", "magic-uniform20", "satimage-uniform40", "breast_cancer-uniform20")
+QUICK_CYCLE = ("digits-clean-cycle", "magic-uniform20-cycle")
 QUICK_COPIES = ("satimage-uniform20-twice", "optdigits-uniform20-jitter0.05")
 STAGES = ("fit", "validate", "score", "table")
 RESULTS = Path(__file__).parent / "results"
@@ -188,6 +190,7 @@ def main():
     parser.add_argument("stages", nargs="*", default=list(STAGES))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--copies", action="store_true")
+    parser.add_argument("--cycle", action="store_true")
     parser.add_argument("--tasks", nargs="+", metavar="TASK")
     parser.add_argument("--seeds", nargs="+", type=int, default=None)
     parser.add_argument("--jobs", type=int, default=2)
@@ -204,8 +207,8 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.stages) - set(STAGES):
         parser.error(f"stages are {', '.join(STAGES)}, not {', '.join(unknown)}")
-    every = COPY_TASKS if options.copies else TASKS
-    quick = QUICK_COPIES if options.copies else QUICK
+    every = COPY_TASKS if options.copies else CYCLE_TASKS if options.cycle else TASKS
+    quick = QUICK_COPIES if options.copies else QUICK_CYCLE if options.cycle else QUICK
     names = options.tasks or (quick if options.quick else [task.name for task in every])
     tasks = [task for task in every if task.name in names]
     if unknown := set(names) - {task.name for task in tasks}:
@@ -215,6 +218,7 @@ def main():
     if options.results is None:
         whole = not options.quick and not options.tasks
         name = "rank_copies.csv" if options.copies else "rank.csv"
+        name = "rank_cycle.csv" if options.cycle else name
         options.results = (RESULTS if whole else options.cache) / name
     for stage in options.stages:
         if stage == "fit":

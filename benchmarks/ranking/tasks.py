@@ -14,7 +14,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-__all__ = ["COPY_TASKS", "TASKS", "Task"]
+__all__ = ["COPY_TASKS", "CYCLE_TASKS", "TASKS", "Task"]
 
 N_TEST = 3000
 # Columns of adult that hold category codes.
@@ -40,7 +40,9 @@ class Task:
         of n with replacement); "oversampled" (every class as large as the largest, by drawing
         rows again); "jitter0.05" (each row once more, with noise of 0.05 standard deviations
         of each column); "repeated0.05" (five noisy measurements of each row).
-    kind : {"mlp", "convnet"}
+    kind : {"mlp", "convnet", "cycle"}
+        "cycle": MLPs that are trained along one cycle of learning rates, some of them with
+        numerical embeddings.
     n : int
         Training samples.
     tuning : bool
@@ -59,7 +61,7 @@ class Task:
     def name(self):
         """Name of the task in tables and file names."""
         labels = self.labels + (f"{100 * self.share:.0f}" if self.share else "")
-        name = f"{self.dataset}-{labels}" + ("-convnet" if self.kind == "convnet" else "")
+        name = f"{self.dataset}-{labels}" + ("" if self.kind == "mlp" else f"-{self.kind}")
         return name if self.copies is None else f"{name}-{self.copies}"
 
     def load(self, seed):
@@ -183,6 +185,16 @@ TASKS = [
     Task("optdigits", "uniform", 0.2, kind="convnet"),
     Task("cifar10_12k", kind="convnet"),
     Task("cifar10_12k", "uniform", 0.2, kind="convnet"),
+]
+
+# The defaults of MarginClassifier: do the conclusions hold for networks trained so?
+CYCLE_TASKS = [
+    Task("digits", tuning=True, kind="cycle"),
+    Task("magic", "uniform", 0.2, tuning=True, kind="cycle"),
+    Task("satimage", "uniform", 0.4, tuning=True, kind="cycle"),
+    Task("optdigits", "uniform", 0.4, kind="cycle"),
+    Task("spambase", "uniform", 0.2, kind="cycle"),
+    Task("covtype", "uniform", 0.1, kind="cycle"),
 ]
 
 # Each network is scored on all rows, and on one row per group of duplicates.

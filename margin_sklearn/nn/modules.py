@@ -19,11 +19,15 @@ from ..checks import (
     check_real,
     refuse,
 )
+from .embeddings import PeriodicEmbedding
 from .layer_kinds import ACTIVATIONS
 
 __all__ = ["MLP", "ConvNet"]
 
 _ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "identity")
+# embeddings="auto": tables of at most this many columns. With more, the embeddings cost more
+# than the layers, and the columns are mostly indicators or pixels.
+MOST_COLUMNS = 100
 _Widths = int | Sequence[int] | NDArray[np.integer]
 
 
@@ -91,6 +95,11 @@ class MLP(nn.Sequential):
     dropout : float, default=0.2
         Share of the hidden units that are dropped during training, in [0, 1).
     activation : {"relu", "gelu", "silu", "tanh", "identity"}, default="relu"
+    embeddings : {"auto", "periodic", None}, default="auto"
+        "periodic" passes each column on with four learned periodic functions of it
+        (:class:`~margin_sklearn.nn.PeriodicEmbedding`). They are meant for standardised
+        columns. "auto" is "periodic" for tables of at most 100 columns if there is a hidden
+        layer, None otherwise.
 
     Raises
     ------
@@ -115,13 +124,24 @@ class MLP(nn.Sequential):
         batch_norm: bool = True,
         dropout: float = 0.2,
         activation: str = "relu",
+        embeddings: str | None = "auto",
     ) -> None:
         input_shape = _check_common(input_shape, n_classes, batch_norm, dropout, activation)
+        check_choice("embeddings", embeddings, ("auto", "periodic", None))
         hidden = _widths("hidden_layer_sizes", hidden_layer_sizes)
-        widths = (math.prod(input_shape), *hidden, int(n_classes))
+        n_columns = math.prod(input_shape)
+        if embeddings == "auto":
+            table = len(input_shape) == 1 and n_columns <= MOST_COLUMNS
+            # Without hidden layers, the user wants a linear model.
+            embeddings = "periodic" if table and hidden else None
+        embedding = None if embeddings is None else PeriodicEmbedding(n_columns)
+        n_features = n_columns if embedding is None else embedding.n_features
+        widths = (n_features, *hidden, int(n_classes))
         n_weights = sum((before + 1) * after for before, after in pairwise(widths))
         _check_memory(f"{hidden_layer_sizes=}, {n_classes=}", n_weights)
         layers: list[nn.Module] = [nn.Flatten()] if len(input_shape) > 1 else []
+        if embedding is not None:
+            layers.append(embedding)
         for before, after in pairwise(widths[:-1]):
             layers.append(nn.Linear(before, after))
             if batch_norm:

@@ -11,9 +11,18 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
+from ..nn.embeddings import PeriodicEmbedding
 from ..nn.layer_kinds import ACTIVATIONS, CONVOLUTIONS, POINTWISE_ACTIVATIONS, is_batch_norm
 
-__all__ = ["Layer", "Step", "convolution_like", "linear_layers", "norm_factor", "trace_chain"]
+__all__ = [
+    "Layer",
+    "Step",
+    "convolution_like",
+    "linear_layers",
+    "linear_weight",
+    "norm_factor",
+    "trace_chain",
+]
 
 # Other modules that a chain may contain, and names of functions and tensor methods.
 _MODULES = {
@@ -192,7 +201,8 @@ def trace_chain(module: nn.Module, example: torch.Tensor) -> tuple[fx.GraphModul
     try:
         # Wrapped, because tracing does not record the call of the outermost module, which may
         # be a single layer.
-        graph = fx.symbolic_trace(nn.Sequential(module))
+        whole = nn.Sequential(module)
+        graph = fx.GraphModule(whole, _Tracer().trace(whole))
         ShapeProp(graph).propagate(example.detach())
     except Exception as error:  # a user's forward may raise anything when traced
         raise _unsupported(f"its forward cannot be traced ({error})") from error
@@ -200,6 +210,15 @@ def trace_chain(module: nn.Module, example: torch.Tensor) -> tuple[fx.GraphModul
     if not any(step.kind in ("linear", "norm") for step in steps):
         raise _unsupported("it has no linear layer")
     return graph, steps
+
+
+class _Tracer(fx.Tracer):
+    """Numerical embeddings are single operations, like torch's layers."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if isinstance(m, PeriodicEmbedding):
+            return True
+        return super().is_leaf_module(m, module_qualified_name)
 
 
 def _steps(graph: fx.GraphModule) -> list[Step]:
@@ -235,7 +254,7 @@ def _steps(graph: fx.GraphModule) -> list[Step]:
 def _classify(graph: fx.GraphModule, node: fx.Node) -> tuple[str, nn.Module | None]:
     if node.op == "call_module":
         layer = graph.get_submodule(str(node.target))
-        if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
+        if isinstance(layer, (nn.Linear, PeriodicEmbedding, *CONVOLUTIONS)):
             return "linear", layer
         if is_batch_norm(layer):
             if layer.running_var is None:
@@ -265,11 +284,11 @@ def _fold(steps: list[Step]) -> list[Layer]:
     after_linear = False
     for kind, source, shape, *_ in steps:
         if kind == "linear":
-            weight = source.weight.detach().to("cpu", torch.float64)
+            weight = linear_weight(source)
             if pending is not None:
                 weight = weight * _per_input(pending, weight, source)
                 pending = None
-            convolution = None if isinstance(source, nn.Linear) else source
+            convolution = source if isinstance(source, CONVOLUTIONS) else None
             layers.append(Layer(weight, convolution, shape))
             after_linear = True
         elif kind == "norm":
@@ -284,6 +303,26 @@ def _fold(steps: list[Step]) -> list[Layer]:
     if pending is not None:
         layers.append(Layer(torch.diag(pending), None, (len(pending),)))
     return layers
+
+
+def linear_weight(layer: Any, power: int = 1) -> torch.Tensor:
+    """The weight of a linear layer, or the bounds that stand for a numerical embedding.
+
+    Parameters
+    ----------
+    layer : torch.nn.Module
+        A linear layer, a convolution or a :class:`~margin_sklearn.nn.PeriodicEmbedding`.
+    power : int, default=1
+        As for :meth:`~margin_sklearn.nn.PeriodicEmbedding.slopes`.
+
+    Returns
+    -------
+    weight : torch.Tensor of float64
+        On the CPU.
+    """
+    if isinstance(layer, PeriodicEmbedding):
+        return layer.slopes(power)
+    return layer.weight.detach().to("cpu", torch.float64)
 
 
 def norm_factor(norm: Any) -> torch.Tensor:

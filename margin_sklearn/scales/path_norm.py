@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from .chain import Step, convolution_like, norm_factor, trace_chain
+from ..nn.layer_kinds import CONVOLUTIONS
+from .chain import Step, convolution_like, linear_weight, norm_factor, trace_chain
 
 __all__ = ["log_path_norm"]
 
@@ -78,10 +79,10 @@ class _SquaredWeights(fx.Interpreter):
             return super().run_node(node)
         x = self.env[step.before]
         if step.kind == "linear":
-            weight = self._squares(step.source.weight.detach().to("cpu", torch.float64))
-            if isinstance(step.source, nn.Linear):
-                return self._bounded(F.linear(x, weight))
-            return self._bounded(convolution_like(step.source, weight)(x))
+            weight = self._squares(linear_weight(step.source, power=2))
+            if isinstance(step.source, CONVOLUTIONS):
+                return self._bounded(convolution_like(step.source, weight)(x))
+            return self._bounded(F.linear(x, weight))
         if step.kind == "norm":
             factor = self._squares(norm_factor(step.source))
             return self._bounded(x * factor.reshape(-1, *[1] * (x.ndim - 2)))

@@ -7,15 +7,44 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from margin_sklearn import MLP, ConvNet, MarginClassifier
-from margin_sklearn.nn import modules
+from margin_sklearn.checks import InvalidParameterError
+from margin_sklearn.nn import PeriodicEmbedding, modules
 
 
 def test_mlp_has_the_layers_asked_for():
-    module = MLP((5,), 3, hidden_layer_sizes=(7, 4), dropout=0.5, activation="tanh")
-    kinds = [type(layer) for layer in module]
+    settings = {"hidden_layer_sizes": (7, 4), "dropout": 0.5, "activation": "tanh"}
     block = [nn.Linear, nn.BatchNorm1d, nn.Tanh, nn.Dropout]
-    assert kinds == [*block, *block, nn.Linear]
-    assert module(torch.zeros(2, 5)).shape == (2, 3)
+    for embeddings, first in ((None, []), ("periodic", [PeriodicEmbedding])):
+        module = MLP((5,), 3, **settings, embeddings=embeddings)
+        assert [type(layer) for layer in module] == [*first, *block, *block, nn.Linear]
+        assert module(torch.zeros(2, 5)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "hidden", "embedded"),
+    [
+        ((100,), (4,), True),
+        ((101,), (4,), False),
+        ((5,), (), False),
+        ((8, 8), (4,), False),
+        ((1, 5), (4,), False),
+    ],
+)
+def test_tables_are_embedded_unless_wide_or_for_a_linear_model(shape, hidden, embedded):
+    module = MLP(shape, 3, hidden_layer_sizes=hidden)
+    assert any(isinstance(layer, PeriodicEmbedding) for layer in module) is embedded
+    assert module(torch.zeros(2, *shape)).shape == (2, 3)
+
+
+def test_images_can_be_embedded():
+    module = MLP((2, 3), 3, hidden_layer_sizes=(4,), embeddings="periodic")
+    assert module[1].n_features == 30
+    assert module(torch.zeros(2, 2, 3)).shape == (2, 3)
+
+
+def test_unknown_embeddings_are_refused():
+    with pytest.raises(InvalidParameterError, match="embeddings must be .*got 'linear'"):
+        MLP((5,), 3, embeddings="linear")
 
 
 def test_mlp_without_hidden_layers_is_linear():
@@ -97,7 +126,7 @@ def test_a_grid_of_numpy_widths(iris):
     grid = {"module__hidden_layer_sizes": np.arange(2, 5), "max_epochs": np.arange(1, 3)}
     search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(X, y)
     width = search.best_params_["module__hidden_layer_sizes"]
-    assert search.best_estimator_.net_.module_[0].out_features == width
+    assert search.best_estimator_.net_.module_[1].out_features == width
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def test_weights_that_are_computed_count_as_they_are_in_the_forward_pass(change)
 @pytest.mark.parametrize(
     ("module", "shape", "n_layers"),
     [
-        (MLP((7,), 3, dropout=0.1), (7,), 3),
+        (MLP((7,), 3, dropout=0.1), (7,), 4),
+        (MLP((7,), 3, embeddings=None), (7,), 3),
         (MLP((2, 4, 4), 3, batch_norm=False), (2, 4, 4), 3),
         (ConvNet((8, 8), 3, channels=(4, 6)), (8, 8), 3),
         (ConvNet((3, 8, 8), 3, channels=4, pooling="mean"), (3, 8, 8), 2),
