@@ -29,7 +29,7 @@ from ..exceptions import NotSeparatedWarning
 from ..nn.modules import MLP
 from ..runtime import resolve_device
 from ..training.build import TrainingSettings, copied_callback
-from ..training.length import n_epochs
+from ..training.length import n_epochs, samples_per_step
 from ..training.net import MarginNet
 from ..training.run import TrainingRun
 from ..training.schedules import learning_rate
@@ -61,9 +61,9 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         nothing else, such as one that starts with ``nn.Embedding``, or if X holds whole
         numbers too large for float32 and the module accepts integers. A module may modify its
         input in place: X does not change.
-    criterion : str or torch loss class, default="cross_entropy"
-        Loss on logits: "cross_entropy", "exponential" or "logistic" (see
-        :mod:`margin_sklearn.nn.losses`), or a class.
+    criterion : str or torch loss class, default="smooth_cross_entropy"
+        Loss on logits: "smooth_cross_entropy" (with label smoothing 0.1), "cross_entropy",
+        "exponential" or "logistic" (see :mod:`margin_sklearn.nn.losses`), or a class.
     optimizer : {"adamw", "adam", "sgd"} or torch optimizer class, default="adamw"
         Optimizer of the weights.
     lr : float or "auto", default="auto"
@@ -79,13 +79,14 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         :meth:`partial_fit` trains at the constant rate ``lr``, and so does
         ``stop_at_separation`` in place of one cycle, whose end would be unknown. A skorch
         LRScheduler in ``callbacks`` needs "constant".
-    weight_decay : float, default=1e-3
+    weight_decay : float, default=0.03
         Decoupled weight decay for "adamw", the factor of an L2 penalty for the others.
     max_epochs : int or "auto", default="auto"
         Passes over the samples. All are made unless ``stop_at_separation`` or a callback
-        stops training. "auto": 20, or as many as make 1,000 steps, but at most 200.
-    batch_size : int, default=64
-        Samples per step; -1 takes all. A last batch of one sample is merged into the one
+        stops training. "auto" is 25 below 2,000 samples, else 20; with
+        ``stop_at_separation`` it is 200.
+    batch_size : int or "auto", default="auto"
+        Samples per step; -1 takes all. "auto" is 64 below 2,000 samples, else 128. A last batch of one sample is merged into the one
         before it.
     stop_at_separation : bool or float, default=False
         Whether to stop after the first epoch that leaves every training sample correctly
@@ -209,13 +210,13 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         self,
         module: type[torch.nn.Module] | Callable[..., torch.nn.Module] | torch.nn.Module = MLP,
         *,
-        criterion: str | type = "cross_entropy",
+        criterion: str | type = "smooth_cross_entropy",
         optimizer: str | type = "adamw",
         lr: float | Literal["auto"] = "auto",
         lr_schedule: str | type = "one_cycle",
-        weight_decay: float = 1e-3,
+        weight_decay: float = 0.03,
         max_epochs: int | Literal["auto"] = "auto",
-        batch_size: int = 64,
+        batch_size: int | Literal["auto"] = "auto",
         stop_at_separation: bool | float = False,
         restore_best: Literal["margin_auc"] | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
@@ -363,7 +364,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         # One cycle must know where training ends.
         open_ended = self.stop_at_separation and self.lr_schedule == "one_cycle"
         constant = chunk or open_ended
-        settings = self._training_settings("constant" if constant else self.lr_schedule)
+        settings = self._training_settings(
+            "constant" if constant else self.lr_schedule,
+            samples_per_step(self.batch_size, len(rows)),
+        )
         if fresh:
             self._run = TrainingRun(
                 settings,
@@ -377,10 +381,10 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         else:
             self._run.update(settings)
         samples = self._run.samples(X, class_index, weight, names)
-        epochs = n_epochs(self.max_epochs, len(rows), self.batch_size)
+        epochs = n_epochs(self.max_epochs, len(rows), bool(self.stop_at_separation))
         return TrainingPart(self._run, samples, rows, epochs)
 
-    def _training_settings(self, lr_schedule):
+    def _training_settings(self, lr_schedule, batch_size):
         stop = self.stop_at_separation
         return TrainingSettings(
             module=self.module,
@@ -389,7 +393,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             lr=learning_rate(self.lr, lr_schedule),
             lr_schedule=lr_schedule,
             weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             restore_best=self.restore_best,
             callbacks=self.callbacks,
             verbose=self.verbose,

@@ -37,7 +37,7 @@ def check_settings(estimator):
     check_real("lr", estimator.lr, 0, closed="neither", also=("auto",))
     check_real("weight_decay", estimator.weight_decay, 0)
     check_int("max_epochs", estimator.max_epochs, 1, also=("auto",))
-    check_int("batch_size", estimator.batch_size, -1)
+    check_int("batch_size", estimator.batch_size, -1, also=("auto",))
     if estimator.batch_size == 0:
         refuse("batch_size", "positive, or -1 for all samples", 0)
     stop = estimator.stop_at_separation

@@ -1,11 +1,13 @@
-"""Exponential-type losses on logits, as torch criteria: ``criterion(logits, target)``."""
+"""Losses on logits, as torch criteria: ``criterion(logits, class indices)``."""
+
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..checks import check_choice
 
-__all__ = ["CRITERIA", "ExponentialLoss", "LogisticLoss"]
+__all__ = ["CRITERIA", "ExponentialLoss", "LogisticLoss", "SmoothCrossEntropyLoss"]
 
 
 class _PairwiseLoss(nn.Module):
@@ -77,9 +79,35 @@ class LogisticLoss(_PairwiseLoss):
         return nn.functional.softplus(difference)
 
 
+class SmoothCrossEntropyLoss(nn.CrossEntropyLoss):
+    """Cross-entropy with label smoothing (Szegedy et al. 2016, arXiv 1512.00567).
+
+    It keeps the network from becoming certain: its margins, and the probabilities of its own
+    classes, stay bounded.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.1
+        Share of the target's probability that is divided among all classes.
+    **kwargs
+        As for :class:`torch.nn.CrossEntropyLoss`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from margin_sklearn.nn import SmoothCrossEntropyLoss
+    >>> SmoothCrossEntropyLoss()(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
+    tensor(0.6931)
+    """
+
+    def __init__(self, label_smoothing: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(label_smoothing=label_smoothing, **kwargs)
+
+
 # Names that the parameter ``criterion`` of MarginClassifier accepts.
 CRITERIA = {
     "cross_entropy": nn.CrossEntropyLoss,
     "exponential": ExponentialLoss,
     "logistic": LogisticLoss,
+    "smooth_cross_entropy": SmoothCrossEntropyLoss,
 }

@@ -25,9 +25,9 @@ from .layer_kinds import ACTIVATIONS
 __all__ = ["MLP", "ConvNet"]
 
 _ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "identity")
-# embeddings="auto": tables of at most this many columns. With more, the embeddings cost more
-# than the layers, and the columns are mostly indicators or pixels.
-MOST_COLUMNS = 100
+# embeddings="auto": tables of at most this many columns. With more, embeddings take most of the
+# time, and columns are often indicators or pixels, which gain nothing.
+MOST_COLUMNS = 60
 _Widths = int | Sequence[int] | NDArray[np.integer]
 
 
@@ -92,13 +92,13 @@ class MLP(nn.Sequential):
         Width of each hidden layer; ``()`` gives a linear model.
     batch_norm : bool, default=True
         Whether to apply batch norm between each hidden linear layer and its activation.
-    dropout : float, default=0.2
+    dropout : float, default=0.1
         Share of the hidden units that are dropped during training, in [0, 1).
     activation : {"relu", "gelu", "silu", "tanh", "identity"}, default="relu"
     embeddings : {"auto", "periodic", None}, default="auto"
         "periodic" passes each column on with four learned periodic functions of it
         (:class:`~margin_sklearn.nn.PeriodicEmbedding`). They are meant for standardised
-        columns. "auto" is "periodic" for tables of at most 100 columns if there is a hidden
+        columns. "auto" is "periodic" for tables of at most 60 columns if there is a hidden
         layer, None otherwise.
 
     Raises
@@ -122,7 +122,7 @@ class MLP(nn.Sequential):
         n_classes: int,
         hidden_layer_sizes: _Widths = (256, 128),
         batch_norm: bool = True,
-        dropout: float = 0.2,
+        dropout: float = 0.1,
         activation: str = "relu",
         embeddings: str | None = "auto",
     ) -> None:

@@ -21,11 +21,12 @@ def embedding(n_columns=3, **settings):
 def test_it_is_the_formula():
     layer = embedding(n_frequencies=2, n_outputs=4)
     x = torch.randn(5, 3)
-    omega, phase, weight, bias = (part.detach() for part in layer.parameters())
+    omega, phase = layer.frequency, layer.phase
+    weight, bias = layer.weight.detach(), layer.bias.detach()
     expected = torch.empty(5, 3, 4)
     for i, j, o in itertools.product(range(5), range(3), range(4)):
-        waves = torch.cos(omega[j, 0] * x[i, j] + phase[j, 0])
-        expected[i, j, o] = bias[j, 0, o] + waves @ weight[j, :, o]
+        waves = torch.cos(omega[j, :, 0] * x[i, j] + phase[j, :, 0])
+        expected[i, j, o] = bias[j, o, 0] + waves @ weight[j, o]
     found = layer(x)
     assert torch.equal(found[:, :3], x)
     torch.testing.assert_close(found[:, 3:], expected.flatten(1))
@@ -71,7 +72,7 @@ def test_the_path_norm_counts_each_frequency():
     after = module[1].weight.double()
     total = (after[:, :2] ** 2).sum()
     for j, k, o in itertools.product(range(2), range(3), range(2)):
-        path = omega[j, 0, k] * weight[j, k, o] * after[:, 2 + 2 * j + o]
+        path = omega[j, k, 0] * weight[j, o, k] * after[:, 2 + 2 * j + o]
         total += (path**2).sum()
     assert 2 * log_path_norm(module, torch.zeros(1, 2)) == pytest.approx(total.log().item())
 

@@ -23,8 +23,8 @@ def test_mlp_has_the_layers_asked_for():
 @pytest.mark.parametrize(
     ("shape", "hidden", "embedded"),
     [
-        ((100,), (4,), True),
-        ((101,), (4,), False),
+        ((60,), (4,), True),
+        ((61,), (4,), False),
         ((5,), (), False),
         ((8, 8), (4,), False),
         ((1, 5), (4,), False),
