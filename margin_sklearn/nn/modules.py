@@ -25,8 +25,8 @@ from .layer_kinds import ACTIVATIONS
 __all__ = ["MLP", "ConvNet"]
 
 _ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "identity")
-# embeddings="auto": tables of at most this many columns. With more, embeddings take most of the
-# time, and columns are often indicators or pixels, which gain nothing.
+# embeddings="auto": tables of at most this many columns. With more, embeddings take most of
+# the time, and columns are often indicators or pixels, which gain nothing.
 MOST_COLUMNS = 60
 _Widths = int | Sequence[int] | NDArray[np.integer]
 
@@ -92,7 +92,7 @@ class MLP(nn.Sequential):
         Width of each hidden layer; ``()`` gives a linear model.
     batch_norm : bool, default=True
         Whether to apply batch norm between each hidden linear layer and its activation.
-    dropout : float, default=0.1
+    dropout : float, default=0.0
         Share of the hidden units that are dropped during training, in [0, 1).
     activation : {"relu", "gelu", "silu", "tanh", "identity"}, default="relu"
     embeddings : {"auto", "periodic", None}, default="auto"
@@ -122,7 +122,7 @@ class MLP(nn.Sequential):
         n_classes: int,
         hidden_layer_sizes: _Widths = (256, 128),
         batch_norm: bool = True,
-        dropout: float = 0.1,
+        dropout: float = 0.0,
         activation: str = "relu",
         embeddings: str | None = "auto",
     ) -> None:

@@ -6,7 +6,7 @@ __all__ = ["n_epochs", "samples_per_step"]
 # are too few. benchmarks/accuracy.py compares accuracy and time.
 FEW = 2000
 BATCH, BATCH_OF_FEW = 128, 64
-EPOCHS, EPOCHS_OF_FEW = 20, 25
+EPOCHS, EPOCHS_OF_FEW = 20, 30
 # Most epochs until separation.
 MOST = 200
 
@@ -42,13 +42,13 @@ def n_epochs(max_epochs, n_samples, until_separation=False):
     Returns
     -------
     epochs : int
-        If "auto": 200 if training stops at separation, else 25 below 2,000 samples, else 20.
+        If "auto": 200 if training stops at separation, else 30 below 2,000 samples, else 20.
 
     Examples
     --------
     >>> from margin_sklearn.training.length import n_epochs
     >>> n_epochs("auto", 150), n_epochs("auto", 5000), n_epochs(7, 5000)
-    (25, 20, 7)
+    (30, 20, 7)
     """
     if not isinstance(max_epochs, str):
         return max_epochs
