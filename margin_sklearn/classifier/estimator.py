@@ -83,11 +83,11 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Decoupled weight decay for "adamw", the factor of an L2 penalty for the others.
     max_epochs : int or "auto", default="auto"
         Passes over the samples. All are made unless ``stop_at_separation`` or a callback
-        stops training. "auto" is 30 below 2,000 samples, else 20; with
-        ``stop_at_separation`` it is 200.
+        stops training. "auto" is 20, or 200 with ``stop_at_separation``.
     batch_size : int or "auto", default="auto"
-        Samples per step; -1 takes all. "auto" is 64 below 2,000 samples, else 128. A last
-        batch of one sample is merged into the one before it.
+        Samples per step; -1 takes all. "auto" is the power of two below a sixteenth of the
+        number of samples, from 32 to 128. A last batch of one sample is merged into the one
+        before it.
     stop_at_separation : bool or float, default=False
         Whether to stop after the first epoch that leaves every training sample correctly
         classified. A float in (0, 1] is the share of them that suffices. If no epoch reaches
@@ -196,7 +196,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     >>> model.score(X, y) > 0.9
     True
     >>> network.n_iter_
-    50
+    20
     """
 
     net_: MarginNet
@@ -381,7 +381,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         else:
             self._run.update(settings)
         samples = self._run.samples(X, class_index, weight, names)
-        epochs = n_epochs(self.max_epochs, len(rows), bool(self.stop_at_separation))
+        epochs = n_epochs(self.max_epochs, bool(self.stop_at_separation))
         return TrainingPart(self._run, samples, rows, epochs)
 
     def _training_settings(self, lr_schedule, batch_size):
