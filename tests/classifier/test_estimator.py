@@ -88,7 +88,8 @@ def test_it_learns_and_says_so(digits):
     assert estimator.separated_
     assert 1 <= estimator.separation_epoch_ <= 15
     assert estimator.n_iter_ == len(estimator.loss_curve_) == 15
-    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0] / 5
+    # With label smoothing of 0.1, the loss cannot fall below 0.5.
+    assert 0.5 < estimator.loss_curve_[-1] < estimator.loss_curve_[0] / 2
     row = estimator.history_[-1]
     assert row["train_accuracy"] > 0.95
     assert row["train_margin"] > estimator.history_[0]["train_margin"]
@@ -613,9 +614,9 @@ def test_callbacks_may_look_at_gradients_and_batches(digits):
             assert torch.stack(norms).norm() < 0.011
 
     callbacks = [GradientNormClipping(gradient_clip_value=0.01), Watch()]
-    estimator = MarginClassifier(**SMALL, callbacks=callbacks).fit(*digits)
+    estimator = MarginClassifier(**SMALL, batch_size=50, callbacks=callbacks).fit(*digits)
     assert Watch.rows == 5 * len(digits[1])
-    assert estimator.history_[-1, "batches", 0, "train_batch_size"] == estimator.batch_size
+    assert estimator.history_[-1, "batches", 0, "train_batch_size"] == 50
 
 
 def test_grid_search_over_parts_in_a_pipeline(digits):

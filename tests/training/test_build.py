@@ -83,6 +83,8 @@ def test_full_batch_lbfgs_finds_the_optimum_of_scikit_learn(binary):
         module__hidden_layer_sizes=(),
         optimizer=torch.optim.LBFGS,
         optimizer__line_search_fn="strong_wolfe",
+        criterion="cross_entropy",
+        lr_schedule="constant",
         weight_decay=0,
         lr=1.0,
         max_epochs=60,

@@ -13,6 +13,7 @@ def test_fit_is_the_hand_written_loop(digits, schedule):
     estimator = MarginClassifier(
         max_epochs=3,
         batch_size=50,
+        criterion="cross_entropy",
         lr=1.0 if schedule == "one_cycle" else 1e-3,
         lr_schedule=schedule,
         weight_decay=0.01,

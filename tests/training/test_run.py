@@ -351,7 +351,15 @@ class Counting(nn.Linear):
 def test_the_best_epoch_has_the_extra_state_of_its_modules(digits):
     X, y = digits
     model = MarginClassifier(
-        Counting, max_epochs=6, lr=3.0, restore_best="margin_auc", random_state=0, device="cpu"
+        Counting,
+        max_epochs=6,
+        lr=3.0,
+        lr_schedule="constant",
+        criterion="cross_entropy",
+        batch_size=64,
+        restore_best="margin_auc",
+        random_state=0,
+        device="cpu",
     ).fit(X, y)
     n_batches = model.history_[-1]["train_batch_count"]
     assert model.best_epoch_ < 6

@@ -16,6 +16,7 @@ SMALL = {
     "optimizer": "sgd",
     "lr": 1.0,
     "lr_schedule": "constant",
+    "batch_size": 64,
     "random_state": 0,
     "device": "cpu",
 }

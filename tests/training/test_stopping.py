@@ -108,7 +108,8 @@ def test_a_share_of_the_samples_is_separated(digits, share):
             net.history.record("accuracy", right.double().mean().item())
 
     X, y = digits
-    settings = {"max_epochs": 30, "random_state": 0, "module__dropout": 0.0, "device": "cpu"}
+    settings = {"max_epochs": 30, "random_state": 0, "device": "cpu"}
+    settings["lr_schedule"] = "constant"
     whole = MarginClassifier(callbacks=[Accuracy()], **settings).fit(X, y)
     first = next(
         epoch
@@ -127,7 +128,7 @@ def test_the_share_counts_whole_samples(iris):
     y[[0, 60, 120]] = (y[[0, 60, 120]] + 1) % 3
     settings = {"module__hidden_layer_sizes": (), "lr": 0.05, "max_epochs": 100}
     settings |= {"random_state": 0, "weight_decay": 0.0, "device": "cpu"}
-    settings["lr_schedule"] = "constant"
+    settings |= {"lr_schedule": "constant", "batch_size": 64, "criterion": "cross_entropy"}
     fitted = MarginClassifier(stop_at_separation=0.94, **settings).fit(X, y)
     wrong = np.count_nonzero(fitted.predict(X) != y)
     assert wrong <= 9
