@@ -40,7 +40,9 @@ def full_precision(logits: Any) -> Any:
     return logits.float() if getattr(logits, "dtype", None) in HALF else logits
 
 
-def logit_margins(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def logit_margins(
+    logits: torch.Tensor, y: torch.Tensor, dtype: torch.dtype | None = None
+) -> torch.Tensor:
     r"""Margin of each sample: the logit of its class minus the largest other logit.
 
     .. math:: m_i = f_{y_i}(x_i) - \max_{j \ne y_i} f_j(x_i)
@@ -54,11 +56,13 @@ def logit_margins(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         Of two or more classes.
     y : torch.Tensor of int64 of shape (n_samples,)
         Class indices.
+    dtype : torch.dtype, default=None
+        Dtype of the margins; None is that of ``logits``. In a wider one, the difference of
+        two logits is not rounded.
 
     Returns
     -------
     margins : torch.Tensor of shape (n_samples,)
-        Has the dtype of ``logits``.
 
     Examples
     --------
@@ -68,9 +72,14 @@ def logit_margins(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     tensor([ 1.5000, -2.0000])
     """
     own = y[:, None]
-    # Not amax, which shares the gradient out among classes that tie.
-    largest_other = logits.scatter(1, own, -math.inf).max(dim=1, keepdim=True).values
-    return (logits.gather(1, own) - largest_other)[:, 0]
+    others = logits.scatter(1, own, -math.inf)
+    if logits.requires_grad:
+        # Not amax, which shares the gradient out among classes that tie.
+        largest_other = others.max(dim=1).values
+    else:
+        largest_other = others.amax(dim=1)
+    dtype = dtype or logits.dtype
+    return logits.gather(1, own)[:, 0].to(dtype) - largest_other.to(dtype)
 
 
 @dataclass(frozen=True)

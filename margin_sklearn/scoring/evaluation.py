@@ -84,8 +84,11 @@ def margins_of(points, scale):
     with network.evaluating():
         scaled = scale(network, _examples_for(scale, points, example))
 
+    # Converted once, not chunk by chunk.
+    class_index = torch.from_numpy(label.repeat(n_points).astype(np.int64)).to(example.device)
+
     def evaluate(x, chunk):
-        return scaled(x, x.new_tensor(label[chunk], dtype=int).repeat_interleave(n_points))
+        return scaled(x, class_index[chunk.start * n_points : chunk.stop * n_points])
 
     result = np.empty((len(label), n_points))
     chunks = network.in_chunks(

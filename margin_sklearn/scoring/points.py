@@ -21,6 +21,8 @@ Both kinds of points have the same few attributes, which
     Row index of a case's sample, for messages.
 """
 
+import math
+
 import numpy as np
 import scipy.sparse
 import torch
@@ -29,6 +31,10 @@ from ..data.rows import random_rows, take_rows
 from ..neighborhoods.perturbed import distance_unit, perturbed_samples
 
 __all__ = ["PerturbedPoints", "SamplePoints"]
+
+# Numbers in the rows that are prepared for the network at a time. Far more than in a chunk of
+# inputs, because validation costs time per call rather than per row.
+PREPARED = 2**20
 
 
 class SamplePoints:
@@ -51,6 +57,8 @@ class SamplePoints:
     def __init__(self, network, X, label, weight=None, *, unit=1.0, rows=None):
         self.network, self._X, self._rows = network, X, rows
         self.label, self.weight, self.unit = label, weight, unit
+        # Prepared rows around the last chunk, and the position of the first of them.
+        self._prepared, self._start = None, 0
 
     @classmethod
     def chosen(cls, samples, label, weight, settings):
@@ -89,7 +97,15 @@ class SamplePoints:
         -------
         x : torch.Tensor of shape (n_cases * n_points, ...)
         """
-        return self.network.inputs(take_rows(self._X, chunk))
+        here = slice(chunk.start - self._start, chunk.stop - self._start)
+        if self._prepared is None or here.start < 0 or here.stop > self._prepared.shape[0]:
+            width = math.prod(self._X.shape[1:])
+            stop = max(chunk.stop, chunk.start + PREPARED // max(1, width))
+            self._prepared = self.network.prepare(
+                take_rows(self._X, slice(chunk.start, stop))
+            )
+            self._start, here = chunk.start, slice(0, chunk.stop - chunk.start)
+        return self.network.tensor(take_rows(self._prepared, here))
 
     def examples(self, size):
         """Network inputs at evenly spaced samples.
@@ -162,9 +178,10 @@ class PerturbedPoints:
         anchors = points.anchor[chunk]
         rows = points.rows[anchors]
         rows = np.asarray(rows.toarray() if scipy.sparse.issparse(rows) else rows)
-        # In float64, so that values too large for the network's dtype are detected.
-        rows = rows.astype(np.float64).reshape(-1, *self._samples.first.shape[1:])
-        x = self.network.tensor(rows)
+        # Others in float64, so that values too large for the network's dtype are detected.
+        if rows.dtype != np.float32 or self.network.dtype != torch.float32:
+            rows = rows.astype(np.float64)
+        x = self.network.tensor(rows.reshape(-1, *self._samples.first.shape[1:]))
         steps = torch.from_numpy(points.neighborhood.steps[anchors]).to(x)
         steps = steps.reshape(len(x), self.n_points, *x.shape[1:])
         return (x[:, None] + self._length * steps).flatten(0, 1)
