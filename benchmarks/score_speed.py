@@ -150,7 +150,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--later-only", action="store_true", help="only scores after the first")
+    parser.add_argument(
+        "--later-only", action="store_true", help="only scores after the first"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1)

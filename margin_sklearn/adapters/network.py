@@ -73,11 +73,9 @@ def logit_margins(
     """
     own = y[:, None]
     others = logits.scatter(1, own, -math.inf)
-    if logits.requires_grad:
-        # Not amax, which shares the gradient out among classes that tie.
-        largest_other = others.max(dim=1).values
-    else:
-        largest_other = others.amax(dim=1)
+    # amax is faster, but shares its gradient out among classes that tie.
+    records = others.requires_grad
+    largest_other = others.max(dim=1).values if records else others.amax(dim=1)
     dtype = dtype or logits.dtype
     return logits.gather(1, own)[:, 0].to(dtype) - largest_other.to(dtype)
 

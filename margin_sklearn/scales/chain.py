@@ -3,17 +3,22 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, svds
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
 from ..nn.layer_kinds import ACTIVATIONS, CONVOLUTIONS, POINTWISE_ACTIVATIONS, is_batch_norm
+from .singular_values import convolution_norm, matrix_norm
 
-__all__ = ["Layer", "Step", "convolution_like", "linear_layers", "norm_factor", "trace_chain"]
+__all__ = [
+    "Chain",
+    "Layer",
+    "Step",
+    "convolution_like",
+    "linear_layers",
+    "norm_factor",
+    "trace_chain",
+]
 
 # Other modules that a chain may contain, and names of functions and tensor methods.
 _MODULES = {
@@ -90,31 +95,10 @@ class Layer:
         norm : float
         """
         if self.convolution is None:
-            return torch.linalg.matrix_norm(self.weight, ord=2).item()
-        convolution = convolution_like(self.convolution, self.weight)
-        x = torch.zeros(1, *self.input_shape, dtype=torch.float64, requires_grad=True)
-        y = convolution(x)
-
-        def forward(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-            with torch.no_grad():
-                return convolution(torch.from_numpy(vector).reshape(x.shape)).numpy().ravel()
-
-        def adjoint(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-            cotangent = torch.from_numpy(vector).reshape(y.shape)
-            return torch.autograd.grad(y, x, cotangent, retain_graph=True)[0].numpy().ravel()
-
-        n_inputs, n_outputs = x.numel(), y.numel()
-        if min(n_inputs, n_outputs) <= 64:
-            if n_inputs <= n_outputs:
-                matrix = np.stack([forward(row) for row in np.eye(n_inputs)])
-            else:
-                matrix = np.stack([adjoint(row) for row in np.eye(n_outputs)])
-            return float(np.linalg.norm(matrix, 2))
-        operator = LinearOperator(
-            (n_outputs, n_inputs), matvec=forward, rmatvec=adjoint, dtype=np.float64
+            return matrix_norm(self.weight)
+        return convolution_norm(
+            convolution_like(self.convolution, self.weight), self.input_shape
         )
-        start = np.random.default_rng(0).standard_normal(min(n_inputs, n_outputs))
-        return float(svds(operator, k=1, v0=start, return_singular_vectors=False)[0])
 
 
 def linear_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
@@ -142,8 +126,7 @@ def linear_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
         If the network is not such a chain (residual, attention, recurrent), or contains an
         unknown operation.
     """
-    _, steps = trace_chain(module, example)
-    return _fold(steps)
+    return _fold(trace_chain(module, example).steps)
 
 
 class Step(NamedTuple):
@@ -169,7 +152,33 @@ class Step(NamedTuple):
     before: fx.Node
 
 
-def trace_chain(module: nn.Module, example: torch.Tensor) -> tuple[fx.GraphModule, list[Step]]:
+class Chain(NamedTuple):
+    """A traced module.
+
+    Parameters
+    ----------
+    root : torch.nn.Module
+        A container with the module; its own parts, not copies.
+    graph : torch.fx.Graph
+    steps : list of Step
+        The operations from input to output.
+    """
+
+    root: nn.Module
+    graph: fx.Graph
+    steps: list[Step]
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a graph and notes the shape of each result."""
+
+    def run_node(self, node: fx.Node) -> Any:
+        result = super().run_node(node)
+        node.meta["shape"] = getattr(result, "shape", ())
+        return result
+
+
+def trace_chain(module: nn.Module, example: torch.Tensor) -> Chain:
     """Trace a module as a graph, and list its operations from input to output.
 
     Parameters
@@ -181,8 +190,7 @@ def trace_chain(module: nn.Module, example: torch.Tensor) -> tuple[fx.GraphModul
 
     Returns
     -------
-    graph : torch.fx.GraphModule
-    steps : list of Step
+    chain : Chain
 
     Raises
     ------
@@ -191,22 +199,24 @@ def trace_chain(module: nn.Module, example: torch.Tensor) -> tuple[fx.GraphModul
     """
     try:
         # Wrapped, because tracing does not record the call of the outermost module, which may
-        # be a single layer.
-        graph = fx.symbolic_trace(nn.Sequential(module))
-        ShapeProp(graph).propagate(example.detach())
+        # be a single layer. No GraphModule is made: compiling its code takes longer than this.
+        root = nn.Sequential(module)
+        graph = fx.Tracer().trace(root)
+        with torch.no_grad():
+            _Shapes(root, graph=graph).run(example.detach())
     except Exception as error:  # a user's forward may raise anything when traced
         raise _unsupported(f"its forward cannot be traced ({error})") from error
-    steps = _steps(graph)
+    steps = _steps(root, graph)
     if not any(step.kind in ("linear", "norm") for step in steps):
         raise _unsupported("it has no linear layer")
-    return graph, steps
+    return Chain(root, graph, steps)
 
 
-def _steps(graph: fx.GraphModule) -> list[Step]:
+def _steps(root: nn.Module, graph: fx.Graph) -> list[Step]:
     steps: list[Step] = []
     current: fx.Node | None = None
     shapes: set[fx.Node] = set()
-    for node in graph.graph.nodes:
+    for node in graph.nodes:
         if node.op == "placeholder":
             if current is None:
                 current = node
@@ -225,16 +235,16 @@ def _steps(graph: fx.GraphModule) -> list[Step]:
             raise _unsupported(
                 f"{_name(node)!r} does not take just the result of the operation before it"
             )
-        kind, source = _classify(graph, node)
-        shape = tuple(current.meta["tensor_meta"].shape[1:])
+        kind, source = _classify(root, node)
+        shape = tuple(current.meta["shape"][1:])
         steps.append(Step(kind, source, shape, node, current))
         current = node
     return steps
 
 
-def _classify(graph: fx.GraphModule, node: fx.Node) -> tuple[str, nn.Module | None]:
+def _classify(root: nn.Module, node: fx.Node) -> tuple[str, nn.Module | None]:
     if node.op == "call_module":
-        layer = graph.get_submodule(str(node.target))
+        layer = root.get_submodule(str(node.target))
         if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
             return "linear", layer
         if is_batch_norm(layer):

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from .chain import Step, convolution_like, norm_factor, trace_chain
+from .chain import Chain, Step, convolution_like, norm_factor, trace_chain
 
 __all__ = ["log_path_norm"]
 
@@ -50,8 +50,8 @@ def log_path_norm(module: nn.Module, example: torch.Tensor) -> float:
     >>> round(math.exp(log_path_norm(linear, torch.zeros(1, 2))), 6)
     5.0
     """
-    graph, steps = trace_chain(module, example)
-    return _SquaredWeights(graph, steps).log_sum(example.shape[1:]) / 2
+    chain = trace_chain(module, example)
+    return _SquaredWeights(chain).log_sum(example.shape[1:]) / 2
 
 
 class _SquaredWeights(fx.Interpreter):
@@ -61,9 +61,9 @@ class _SquaredWeights(fx.Interpreter):
     and the logarithms of the maxima are added up.
     """
 
-    def __init__(self, graph: fx.GraphModule, steps: list[Step]) -> None:
-        super().__init__(graph)
-        self.steps = {step.node: step for step in steps}
+    def __init__(self, chain: Chain) -> None:
+        super().__init__(chain.root, graph=chain.graph)
+        self.steps = {step.node: step for step in chain.steps}
         self.log_factor = 0.0
 
     def log_sum(self, shape: torch.Size) -> float:

@@ -101,9 +101,7 @@ class SamplePoints:
         if self._prepared is None or here.start < 0 or here.stop > self._prepared.shape[0]:
             width = math.prod(self._X.shape[1:])
             stop = max(chunk.stop, chunk.start + PREPARED // max(1, width))
-            self._prepared = self.network.prepare(
-                take_rows(self._X, slice(chunk.start, stop))
-            )
+            self._prepared = self.network.prepare(take_rows(self._X, slice(chunk.start, stop)))
             self._start, here = chunk.start, slice(0, chunk.stop - chunk.start)
         return self.network.tensor(take_rows(self._prepared, here))
 
