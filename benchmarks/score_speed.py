@@ -11,9 +11,9 @@ computed, if it costs no more than a later score.
 
 *After the first*: the time of a score, divided by the time of one forward pass of the module
 over the samples that are scored: without gradients, in the same chunks, of tensors that are
-ready. ``margin_auc_score`` evaluates two or more perturbed samples per sample. Each repeat runs
-both one after the other and gives one ratio. Printed: the median, smallest and largest ratio,
-and the ratio that is the target.
+ready. ``margin_auc_score`` evaluates two or more perturbed samples per sample. Each repeat
+runs both one after the other and gives one ratio. Printed: the median, smallest and largest
+ratio, and the largest that is wanted.
 """
 
 import argparse

@@ -168,7 +168,7 @@ class _Hashed:
 
 
 def _hash_of_bytes(values):
-    """Hash of a vector of bytes; the same, but faster, if it is that of a copy in the cache."""
+    """Hash of a vector of bytes, computed or known from an equal vector in the cache."""
     keeps = SMALLEST_KEPT <= len(values) <= LARGEST_KEPT
     if keeps:
         # Only finds a candidate: all bytes are compared.

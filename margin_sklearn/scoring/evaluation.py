@@ -78,11 +78,16 @@ def margins_of(points, scale):
     ValueError
         If the network has no output for a class index, or gives NaN.
     """
+    # Around all of it, because changing the mode of a network takes time.
+    with points.network.evaluating():
+        return _margins_of(points, scale)
+
+
+def _margins_of(points, scale):
     network, label, n_points = points.network, points.label, points.n_points
     example = points.examples(1)
     network.check_labels(example, label)
-    with network.evaluating():
-        scaled = scale(network, _examples_for(scale, points, example))
+    scaled = scale(network, _examples_for(scale, points, example))
 
     # Converted once, not chunk by chunk.
     class_index = torch.from_numpy(label.repeat(n_points).astype(np.int64)).to(example.device)

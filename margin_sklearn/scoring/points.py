@@ -32,9 +32,9 @@ from ..neighborhoods.perturbed import distance_unit, perturbed_samples
 
 __all__ = ["PerturbedPoints", "SamplePoints"]
 
-# Numbers in the rows that are prepared for the network at a time. Far more than in a chunk of
-# inputs, because validation costs time per call rather than per row.
-PREPARED = 2**20
+# Numbers in the rows that are converted to inputs at a time: more than in a chunk of inputs,
+# because validation costs time per call rather than per row.
+CONVERTED = 2**19
 
 
 class SamplePoints:
@@ -57,8 +57,8 @@ class SamplePoints:
     def __init__(self, network, X, label, weight=None, *, unit=1.0, rows=None):
         self.network, self._X, self._rows = network, X, rows
         self.label, self.weight, self.unit = label, weight, unit
-        # Prepared rows around the last chunk, and the position of the first of them.
-        self._prepared, self._start = None, 0
+        # Inputs around the last chunk, and the position of the first of them.
+        self._inputs, self._start = None, 0
 
     @classmethod
     def chosen(cls, samples, label, weight, settings):
@@ -98,12 +98,12 @@ class SamplePoints:
         x : torch.Tensor of shape (n_cases * n_points, ...)
         """
         here = slice(chunk.start - self._start, chunk.stop - self._start)
-        if self._prepared is None or here.start < 0 or here.stop > self._prepared.shape[0]:
+        if self._inputs is None or here.start < 0 or here.stop > len(self._inputs):
             width = math.prod(self._X.shape[1:])
-            stop = max(chunk.stop, chunk.start + PREPARED // max(1, width))
-            self._prepared = self.network.prepare(take_rows(self._X, slice(chunk.start, stop)))
+            stop = max(chunk.stop, chunk.start + CONVERTED // max(1, width))
+            self._inputs = self.network.inputs(take_rows(self._X, slice(chunk.start, stop)))
             self._start, here = chunk.start, slice(0, chunk.stop - chunk.start)
-        return self.network.tensor(take_rows(self._prepared, here))
+        return self._inputs[here]
 
     def examples(self, size):
         """Network inputs at evenly spaced samples.
@@ -117,6 +117,8 @@ class SamplePoints:
         -------
         x : torch.Tensor of shape (n_samples, ...)
         """
+        if size == 1:
+            return self.inputs(slice(0, 1))
         return self.network.inputs(_evenly(self._X, size))
 
     def sample(self, case):
@@ -197,8 +199,6 @@ class PerturbedPoints:
 
 def _evenly(X, size):
     """At most ``size`` evenly spaced rows: nothing is random."""
-    if size == 1:
-        return take_rows(X, slice(0, 1))
     n = X.shape[0]
     size = min(size, n)
     return take_rows(X, np.arange(size) * n // size)
