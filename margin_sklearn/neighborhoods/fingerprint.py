@@ -24,7 +24,7 @@ TRUSTED = frozenset(
 )
 # Sizes in bytes of arrays of which a copy is kept with their hash: comparing an array with a
 # copy takes a seventh of the time of hashing it (benchmarks/score_speed.py).
-SMALLEST_KEPT, LARGEST_KEPT = 2**16, 2**26
+SMALLEST_KEPT, LARGEST_KEPT = 2**16, 2**24
 # Bytes of an array by which its copy is looked up.
 N_PROBES = 256
 # Bytes that are compared at a time; the results fit in the processor's cache.

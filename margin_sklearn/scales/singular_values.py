@@ -14,7 +14,7 @@ __all__ = ["convolution_norm", "matrix_norm"]
 # Up to this size all eigenvalues are computed, above it only the largest one is iterated.
 DENSE = 64
 # Residual at which the iteration ends. The error of the eigenvalue is about its square.
-TOLERANCE = 1e-10
+TOLERANCE = 1e-8
 
 
 def matrix_norm(matrix: torch.Tensor) -> float:
