@@ -86,7 +86,7 @@ def margins_of(points, scale):
 def _margins_of(points, scale):
     network, label, n_points = points.network, points.label, points.n_points
     example = points.examples(1)
-    network.check_labels(example, label)
+    n_outputs = network.check_labels(example, label)
     scaled = scale(network, _examples_for(scale, points, example))
 
     # Converted once, not chunk by chunk.
@@ -97,7 +97,12 @@ def _margins_of(points, scale):
 
     result = np.empty((len(label), n_points))
     chunks = network.in_chunks(
-        evaluate, points.inputs, len(label), example.numel(), per_row=n_points
+        evaluate,
+        points.inputs,
+        len(label),
+        example.numel(),
+        per_row=n_points,
+        n_outputs=n_outputs,
     )
     for chunk, found in chunks:
         result[chunk] = found.cpu().numpy().reshape(-1, n_points)
