@@ -450,7 +450,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         -------
         y : ndarray of shape (n_samples,)
         """
-        return self.classes_[self._of_network(TrainingRun.class_index, X)]
+        class_index = self._of_network(TrainingRun.class_index, X)
+        return self.classes_[class_index]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Softmax of the logits.
