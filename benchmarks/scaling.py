@@ -3,10 +3,10 @@
     python benchmarks/scaling.py [--quick]
 
 CPU time of one thread. Fitted is one epoch (``max_epochs=1``, batches of 128) of an MLP with
-two hidden layers; scored is ``margin_auc_score``, first with an empty cache and then again. One of
-the sizes varies, the others are 20,000 samples, 64 features (20 where the samples vary) and
-width 256. The data have ten directions plus noise. For each curve the slope in the log-log plot
-is printed, over all sizes and over the larger half, where fixed costs matter less (1 is
+two hidden layers; scored is ``margin_auc_score``, with an empty cache and then again. One
+of the sizes varies, the others are 20,000 samples, 64 features (20 where the samples vary) and
+width 256. The data have ten directions plus noise. For each curve the slope in the log-log
+plot is printed, over all sizes and over the larger half, where fixed costs matter less (1 is
 proportional), with the work that bounds it at the large end.
 
 Writes ``results/scaling.csv`` and, with matplotlib, ``results/scaling.png``; with ``--quick``,

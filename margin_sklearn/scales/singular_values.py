@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import eigvalsh
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from torch.nn import grad
 
 __all__ = ["convolution_norm", "matrix_norm"]
 
@@ -116,9 +117,10 @@ def _maps(convolution: Any, in_shape: Any, out_shape: Any) -> tuple[Any, Any]:
         with torch.no_grad():
             return convolution(x)
 
+    weight = convolution.weight.detach()
     plain = convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str)
     dimension = len(in_shape) - 2
-    input_gradient: Any = getattr(torch.nn.grad, f"conv{dimension}d_input")
+    input_gradient: Any = getattr(grad, f"conv{dimension}d_input")
 
     def adjoint(y: torch.Tensor) -> torch.Tensor:
         shape = (len(y), *in_shape[1:])
@@ -126,7 +128,7 @@ def _maps(convolution: Any, in_shape: Any, out_shape: Any) -> tuple[Any, Any]:
             # Without the overhead of a graph; there is one iteration per call.
             return input_gradient(
                 shape,
-                convolution.weight,
+                weight,
                 y,
                 convolution.stride,
                 convolution.padding,
