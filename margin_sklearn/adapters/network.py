@@ -78,8 +78,8 @@ def logit_margins(
     # amax is faster, but shares its gradient out among classes that tie.
     records = others.requires_grad
     largest_other = others.max(dim=1).values if records else others.amax(dim=1)
-    dtype = dtype or logits.dtype
-    return logits.gather(1, own)[:, 0].to(dtype) - largest_other.to(dtype)
+    # The other operand is converted on the way.
+    return logits.gather(1, own)[:, 0].to(dtype or logits.dtype) - largest_other
 
 
 @dataclass(frozen=True)

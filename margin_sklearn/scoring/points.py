@@ -34,7 +34,7 @@ __all__ = ["PerturbedPoints", "SamplePoints"]
 
 # Numbers in the rows that are converted to inputs at a time: more than in a chunk of inputs,
 # because validation costs time per call rather than per row.
-CONVERTED = 2**20
+CONVERTED = 2**21
 
 
 class SamplePoints:
