@@ -19,6 +19,8 @@ CPU = torch.device("cpu")
 HALF = (torch.bfloat16, torch.float16)
 # Values per chunk of inputs. Small, because a network may be far wider than its input.
 CHUNK = 2**18
+# Logits per chunk: 16 MB. It matters only beyond a thousand classes.
+LOGITS = 2**22
 
 _Result = TypeVar("_Result")
 
@@ -40,7 +42,9 @@ def full_precision(logits: Any) -> Any:
     return logits.float() if getattr(logits, "dtype", None) in HALF else logits
 
 
-def logit_margins(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def logit_margins(
+    logits: torch.Tensor, y: torch.Tensor, dtype: torch.dtype | None = None
+) -> torch.Tensor:
     r"""Margin of each sample: the logit of its class minus the largest other logit.
 
     .. math:: m_i = f_{y_i}(x_i) - \max_{j \ne y_i} f_j(x_i)
@@ -54,11 +58,13 @@ def logit_margins(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         Of two or more classes.
     y : torch.Tensor of int64 of shape (n_samples,)
         Class indices.
+    dtype : torch.dtype, default=None
+        Dtype of the margins; None is that of ``logits``. In a wider one, the difference of
+        two logits is not rounded.
 
     Returns
     -------
     margins : torch.Tensor of shape (n_samples,)
-        Has the dtype of ``logits``.
 
     Examples
     --------
@@ -68,9 +74,12 @@ def logit_margins(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     tensor([ 1.5000, -2.0000])
     """
     own = y[:, None]
-    # Not amax, which shares the gradient out among classes that tie.
-    largest_other = logits.scatter(1, own, -math.inf).max(dim=1, keepdim=True).values
-    return (logits.gather(1, own) - largest_other)[:, 0]
+    others = logits.scatter(1, own, -math.inf)
+    # amax is faster, but shares its gradient out among classes that tie.
+    records = others.requires_grad
+    largest_other = others.max(dim=1).values if records else others.amax(dim=1)
+    # The other operand is converted on the way.
+    return logits.gather(1, own)[:, 0].to(dtype or logits.dtype) - largest_other
 
 
 @dataclass(frozen=True)
@@ -196,7 +205,7 @@ class Network:
             output = torch.cat([torch.zeros_like(output), output], dim=1)
         return output
 
-    def check_labels(self, x: torch.Tensor, y: np.ndarray) -> None:
+    def check_labels(self, x: torch.Tensor, y: np.ndarray) -> int:
         """Raise unless the network has an output for each class index.
 
         Parameters
@@ -205,6 +214,11 @@ class Network:
             Inputs of the module, of which one is enough: their logits are counted.
         y : ndarray of int of shape (n,)
             Class indices.
+
+        Returns
+        -------
+        n_outputs : int
+            Number of logits per input.
 
         Raises
         ------
@@ -216,6 +230,7 @@ class Network:
         if y.min() < 0 or y.max() >= n_outputs:
             bad = y.min() if y.min() < 0 else y.max()
             raise ValueError(f"y holds label {bad}, but the network has {n_outputs} outputs.")
+        return n_outputs
 
     def margins(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Compute margins in logits, without gradients.
@@ -242,6 +257,7 @@ class Network:
         width: int,
         *,
         per_row: int = 1,
+        n_outputs: int = 1,
     ) -> Iterator[tuple[slice, _Result]]:
         """Evaluate a function of the network on many rows, chunk by chunk.
 
@@ -261,6 +277,8 @@ class Network:
             Number of values per input; determines the number of rows per chunk.
         per_row : int, default=1
             Number of inputs per row.
+        n_outputs : int, default=1
+            Number of logits per input. Chunks get shorter where there are very many.
 
         Yields
         ------
@@ -269,7 +287,8 @@ class Network:
         result : object
             The result of ``function``.
         """
-        step = max(1, chunk_length(width, limit=CHUNK) // per_row)
+        length = min(chunk_length(width, limit=CHUNK), max(16, LOGITS // n_outputs))
+        step = max(1, length // per_row)
         with self.evaluating():
             for start in range(0, n, step):
                 chunk = slice(start, min(start + step, n))

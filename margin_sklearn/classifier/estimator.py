@@ -477,8 +477,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         -------
         y : ndarray of shape (n_samples,)
         """
-        logits = self._logits(X)
-        return self.classes_[logits.argmax(axis=1)]
+        class_index = self._of_network(TrainingRun.class_index, X)
+        return self.classes_[class_index]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Softmax of the logits.
@@ -524,9 +524,12 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def _logits(self, X):
+        return self._of_network(TrainingRun.logits, X)
+
+    def _of_network(self, function, X):
         check_is_fitted(self, "net_")
         X = validate_predict(self, X)
-        return self._run.logits(X, getattr(self, "feature_names_in_", None))
+        return function(self._run, X, getattr(self, "feature_names_in_", None))
 
 
 class TrainingPart(NamedTuple):

@@ -118,15 +118,17 @@ def _n_bytes(value):
     return getattr(value, "nbytes", 0) + OVERHEAD
 
 
-# The only instance: perturbed samples and distance units, up to 256 MB per process.
+# The only instance: perturbed samples, distance units, and copies of arrays with their hashes,
+# up to 256 MB per process.
 PERTURBED_SAMPLES = ByteBoundedCache(2**28)
 
 
 def clear_cache():
     """Free the memory used by the perturbed samples of earlier scores.
 
-    Up to 256 MB of them are kept per process, for the next network that is scored on the same
-    samples; scores are the same with and without the cache.
+    Up to 256 MB of them, with copies of the samples by which they are recognised, are kept per
+    process, for the next network that is scored on the same samples; scores are the same with
+    and without the cache.
 
     Examples
     --------

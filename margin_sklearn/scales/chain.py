@@ -1,26 +1,19 @@
 """Linear layers of a feed-forward network in the order of execution, batch norm folded in."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, svds
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
 from ..nn.embeddings import PeriodicEmbedding
 from ..nn.layer_kinds import ACTIVATIONS, CONVOLUTIONS, POINTWISE_ACTIVATIONS, is_batch_norm
+from .layers import Layer, linear_weight, norm_factor
 
 __all__ = [
-    "Layer",
+    "Chain",
     "Step",
-    "convolution_like",
     "linear_layers",
-    "linear_weight",
-    "norm_factor",
     "trace_chain",
 ]
 
@@ -64,68 +57,6 @@ _MAXIMUM_FUNCTIONS = (
 _SHAPE_FUNCTIONS = {"size", "dim", "getattr", "numel", "len"}
 
 
-@dataclass
-class Layer:
-    """One linear layer: a matrix, or a convolution and the shape of its input.
-
-    Parameters
-    ----------
-    weight : torch.Tensor of float64 of shape (n_outputs, n_inputs, ...)
-        Weight with batch norm folded in.
-    convolution : torch.nn.Module or None
-        The convolution that has the weight; None for a matrix.
-    input_shape : tuple of int
-        Shape of the layer's input for one sample.
-    """
-
-    weight: torch.Tensor
-    convolution: nn.Module | None
-    input_shape: tuple[int, ...]
-
-    def frobenius_norm(self) -> float:
-        """Euclidean norm of the weights; each filter is counted once.
-
-        Returns
-        -------
-        norm : float
-        """
-        return self.weight.norm().item()
-
-    def spectral_norm(self) -> float:
-        """Largest singular value of the linear map, including padding and stride.
-
-        Returns
-        -------
-        norm : float
-        """
-        if self.convolution is None:
-            return torch.linalg.matrix_norm(self.weight, ord=2).item()
-        convolution = convolution_like(self.convolution, self.weight)
-        x = torch.zeros(1, *self.input_shape, dtype=torch.float64, requires_grad=True)
-        y = convolution(x)
-
-        def forward(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-            with torch.no_grad():
-                return convolution(torch.from_numpy(vector).reshape(x.shape)).numpy().ravel()
-
-        def adjoint(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-            cotangent = torch.from_numpy(vector).reshape(y.shape)
-            return torch.autograd.grad(y, x, cotangent, retain_graph=True)[0].numpy().ravel()
-
-        n_inputs, n_outputs = x.numel(), y.numel()
-        if min(n_inputs, n_outputs) <= 64:
-            if n_inputs <= n_outputs:
-                matrix = np.stack([forward(row) for row in np.eye(n_inputs)])
-            else:
-                matrix = np.stack([adjoint(row) for row in np.eye(n_outputs)])
-            return float(np.linalg.norm(matrix, 2))
-        operator = LinearOperator(
-            (n_outputs, n_inputs), matvec=forward, rmatvec=adjoint, dtype=np.float64
-        )
-        start = np.random.default_rng(0).standard_normal(min(n_inputs, n_outputs))
-        return float(svds(operator, k=1, v0=start, return_singular_vectors=False)[0])
-
-
 def linear_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
     """Linear layers of a module in the order of execution.
 
@@ -151,8 +82,7 @@ def linear_layers(module: nn.Module, example: torch.Tensor) -> list[Layer]:
         If the network is not such a chain (residual, attention, recurrent), or contains an
         unknown operation.
     """
-    _, steps = trace_chain(module, example)
-    return _fold(steps)
+    return _fold(trace_chain(module, example).steps)
 
 
 class Step(NamedTuple):
@@ -178,7 +108,33 @@ class Step(NamedTuple):
     before: fx.Node
 
 
-def trace_chain(module: nn.Module, example: torch.Tensor) -> tuple[fx.GraphModule, list[Step]]:
+class Chain(NamedTuple):
+    """A traced module.
+
+    Parameters
+    ----------
+    root : torch.nn.Module
+        A container with the module; its own parts, not copies.
+    graph : torch.fx.Graph
+    steps : list of Step
+        The operations from input to output.
+    """
+
+    root: nn.Module
+    graph: fx.Graph
+    steps: list[Step]
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a graph and notes the shape of each result."""
+
+    def run_node(self, node: fx.Node) -> Any:
+        result = super().run_node(node)
+        node.meta["shape"] = getattr(result, "shape", ())
+        return result
+
+
+def trace_chain(module: nn.Module, example: torch.Tensor) -> Chain:
     """Trace a module as a graph, and list its operations from input to output.
 
     Parameters
@@ -190,8 +146,7 @@ def trace_chain(module: nn.Module, example: torch.Tensor) -> tuple[fx.GraphModul
 
     Returns
     -------
-    graph : torch.fx.GraphModule
-    steps : list of Step
+    chain : Chain
 
     Raises
     ------
@@ -200,16 +155,17 @@ def trace_chain(module: nn.Module, example: torch.Tensor) -> tuple[fx.GraphModul
     """
     try:
         # Wrapped, because tracing does not record the call of the outermost module, which may
-        # be a single layer.
-        whole = nn.Sequential(module)
-        graph = fx.GraphModule(whole, _Tracer().trace(whole))
-        ShapeProp(graph).propagate(example.detach())
+        # be a single layer. No GraphModule is made: compiling its code takes longer than this.
+        root = nn.Sequential(module)
+        graph = _Tracer().trace(root)
+        with torch.no_grad():
+            _Shapes(root, graph=graph).run(example.detach())
     except Exception as error:  # a user's forward may raise anything when traced
         raise _unsupported(f"its forward cannot be traced ({error})") from error
-    steps = _steps(graph)
+    steps = _steps(root, graph)
     if not any(step.kind in ("linear", "norm") for step in steps):
         raise _unsupported("it has no linear layer")
-    return graph, steps
+    return Chain(root, graph, steps)
 
 
 class _Tracer(fx.Tracer):
@@ -221,11 +177,11 @@ class _Tracer(fx.Tracer):
         return super().is_leaf_module(m, module_qualified_name)
 
 
-def _steps(graph: fx.GraphModule) -> list[Step]:
+def _steps(root: nn.Module, graph: fx.Graph) -> list[Step]:
     steps: list[Step] = []
     current: fx.Node | None = None
     shapes: set[fx.Node] = set()
-    for node in graph.graph.nodes:
+    for node in graph.nodes:
         if node.op == "placeholder":
             if current is None:
                 current = node
@@ -244,16 +200,16 @@ def _steps(graph: fx.GraphModule) -> list[Step]:
             raise _unsupported(
                 f"{_name(node)!r} does not take just the result of the operation before it"
             )
-        kind, source = _classify(graph, node)
-        shape = tuple(current.meta["tensor_meta"].shape[1:])
+        kind, source = _classify(root, node)
+        shape = tuple(current.meta["shape"][1:])
         steps.append(Step(kind, source, shape, node, current))
         current = node
     return steps
 
 
-def _classify(graph: fx.GraphModule, node: fx.Node) -> tuple[str, nn.Module | None]:
+def _classify(root: nn.Module, node: fx.Node) -> tuple[str, nn.Module | None]:
     if node.op == "call_module":
-        layer = graph.get_submodule(str(node.target))
+        layer = root.get_submodule(str(node.target))
         if isinstance(layer, (nn.Linear, PeriodicEmbedding, *CONVOLUTIONS)):
             return "linear", layer
         if is_batch_norm(layer):
@@ -305,48 +261,6 @@ def _fold(steps: list[Step]) -> list[Layer]:
     return layers
 
 
-def linear_weight(layer: Any, power: int = 1) -> torch.Tensor:
-    """The weight of a linear layer, or the bounds that stand for a numerical embedding.
-
-    Parameters
-    ----------
-    layer : torch.nn.Module
-        A linear layer, a convolution or a :class:`~margin_sklearn.nn.PeriodicEmbedding`.
-    power : int, default=1
-        As for :meth:`~margin_sklearn.nn.PeriodicEmbedding.slopes`.
-
-    Returns
-    -------
-    weight : torch.Tensor of float64
-        On the CPU.
-    """
-    if isinstance(layer, PeriodicEmbedding):
-        return layer.slopes(power)
-    return layer.weight.detach().to("cpu", torch.float64)
-
-
-def norm_factor(norm: Any) -> torch.Tensor:
-    """Factor by which a batch norm multiplies each channel in evaluation mode.
-
-    Parameters
-    ----------
-    norm : torch.nn.Module
-        Batch norm with running statistics.
-
-    Returns
-    -------
-    factor : torch.Tensor of float64 of shape (n_channels,)
-        On the CPU.
-    """
-    variance = norm.running_var.detach().to("cpu", torch.float64)
-    factor = (variance + norm.eps).rsqrt()
-    return (
-        factor
-        if norm.weight is None
-        else factor * norm.weight.detach().to("cpu", torch.float64)
-    )
-
-
 def _per_input(pending: torch.Tensor, weight: torch.Tensor, source: nn.Module) -> torch.Tensor:
     """Factors of the channels before a layer, in the shape of the layer's weight."""
     groups: Any = getattr(source, "groups", 1)
@@ -362,37 +276,6 @@ def _per_input(pending: torch.Tensor, weight: torch.Tensor, source: nn.Module) -
         rows = factor.reshape(groups, -1).repeat_interleave(weight.shape[0] // groups, dim=0)
         return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
     return factor.reshape(1, -1, *[1] * (weight.ndim - 2))
-
-
-def convolution_like(convolution: Any, weight: torch.Tensor) -> nn.Module:
-    """Copy a convolution, with another weight and without bias, hooks and parametrizations.
-
-    Parameters
-    ----------
-    convolution : torch.nn.Module
-        Conv1d, Conv2d or Conv3d.
-    weight : torch.Tensor
-        Of the shape of the convolution's weight.
-
-    Returns
-    -------
-    bare : torch.nn.Module
-    """
-    kind: Any = next(kind for kind in CONVOLUTIONS if isinstance(convolution, kind))
-    bare = kind(
-        convolution.in_channels,
-        convolution.out_channels,
-        convolution.kernel_size,
-        convolution.stride,
-        convolution.padding,
-        convolution.dilation,
-        convolution.groups,
-        bias=False,
-        padding_mode=convolution.padding_mode,
-        device="meta",  # draws no random weights
-    )
-    bare.weight = nn.Parameter(weight, requires_grad=False)
-    return bare
 
 
 def _unsupported(reason: str) -> TypeError:

@@ -1,6 +1,7 @@
 """Outputs of the hidden layers of a network, and gradients with respect to them."""
 
 from collections.abc import Callable, Sized
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -131,9 +132,7 @@ def margin_gradients(
         None for a layer without a gradient.
     """
     x = x.detach().requires_grad_()
-    # cuDNN does not support the backward pass of recurrent networks in evaluation mode.
-    recurrent = any(isinstance(part, nn.RNNBase) for part in network.module.modules())
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=not recurrent):
+    with torch.enable_grad(), _without_cudnn(network) if x.is_cuda else nullcontext():
         logits, layers = run(network, x)
         margin = logit_margins(logits, y)
         gradients: Any = [None] * len(layers)
@@ -141,6 +140,12 @@ def margin_gradients(
             gradients = torch.autograd.grad(margin.sum(), layers, allow_unused=True)
     norms = [None if gradient is None else _norms(_rows(gradient)) for gradient in gradients]
     return margin.detach().double(), norms
+
+
+def _without_cudnn(network: Network) -> AbstractContextManager[None]:
+    # cuDNN does not support the backward pass of recurrent networks in evaluation mode.
+    recurrent = any(isinstance(part, nn.RNNBase) for part in network.module.modules())
+    return torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
 
 
 def total_variations(network: Network, sample: torch.Tensor) -> list[float]:

@@ -35,7 +35,7 @@ def raw(network: Network, example: torch.Tensor) -> _Scaled:
 
     def scaled(x, y):
         with torch.no_grad():
-            return logit_margins(network.logits(x).double(), y)
+            return logit_margins(network.logits(x), y, torch.float64)
 
     return scaled
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from ..nn.layer_kinds import CONVOLUTIONS
-from .chain import Step, convolution_like, linear_weight, norm_factor, trace_chain
+from .chain import Chain, Step, trace_chain
+from .layers import convolution_like, linear_weight, norm_factor
 
 __all__ = ["log_path_norm"]
 
@@ -51,8 +52,8 @@ def log_path_norm(module: nn.Module, example: torch.Tensor) -> float:
     >>> round(math.exp(log_path_norm(linear, torch.zeros(1, 2))), 6)
     5.0
     """
-    graph, steps = trace_chain(module, example)
-    return _SquaredWeights(graph, steps).log_sum(example.shape[1:]) / 2
+    chain = trace_chain(module, example)
+    return _SquaredWeights(chain).log_sum(example.shape[1:]) / 2
 
 
 class _SquaredWeights(fx.Interpreter):
@@ -62,9 +63,9 @@ class _SquaredWeights(fx.Interpreter):
     and the logarithms of the maxima are added up.
     """
 
-    def __init__(self, graph: fx.GraphModule, steps: list[Step]) -> None:
-        super().__init__(graph)
-        self.steps = {step.node: step for step in steps}
+    def __init__(self, chain: Chain) -> None:
+        super().__init__(chain.root, graph=chain.graph)
+        self.steps = {step.node: step for step in chain.steps}
         self.log_factor = 0.0
 
     def log_sum(self, shape: torch.Size) -> float:

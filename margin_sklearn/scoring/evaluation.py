@@ -78,18 +78,31 @@ def margins_of(points, scale):
     ValueError
         If the network has no output for a class index, or gives NaN.
     """
+    # Around all of it, because changing the mode of a network takes time.
+    with points.network.evaluating():
+        return _margins_of(points, scale)
+
+
+def _margins_of(points, scale):
     network, label, n_points = points.network, points.label, points.n_points
     example = points.examples(1)
-    network.check_labels(example, label)
-    with network.evaluating():
-        scaled = scale(network, _examples_for(scale, points, example))
+    n_outputs = network.check_labels(example, label)
+    scaled = scale(network, _examples_for(scale, points, example))
+
+    # Converted once, not chunk by chunk.
+    class_index = torch.from_numpy(label.repeat(n_points).astype(np.int64)).to(example.device)
 
     def evaluate(x, chunk):
-        return scaled(x, x.new_tensor(label[chunk], dtype=int).repeat_interleave(n_points))
+        return scaled(x, class_index[chunk.start * n_points : chunk.stop * n_points])
 
     result = np.empty((len(label), n_points))
     chunks = network.in_chunks(
-        evaluate, points.inputs, len(label), example.numel(), per_row=n_points
+        evaluate,
+        points.inputs,
+        len(label),
+        example.numel(),
+        per_row=n_points,
+        n_outputs=n_outputs,
     )
     for chunk, found in chunks:
         result[chunk] = found.cpu().numpy().reshape(-1, n_points)

@@ -21,6 +21,8 @@ Both kinds of points have the same few attributes, which
     Row index of a case's sample, for messages.
 """
 
+import math
+
 import numpy as np
 import scipy.sparse
 import torch
@@ -29,6 +31,10 @@ from ..data.rows import random_rows, take_rows
 from ..neighborhoods.perturbed import distance_unit, perturbed_samples
 
 __all__ = ["PerturbedPoints", "SamplePoints"]
+
+# Numbers in the rows that are converted to inputs at a time: more than in a chunk of inputs,
+# because validation costs time per call rather than per row.
+CONVERTED = 2**21
 
 
 class SamplePoints:
@@ -51,6 +57,8 @@ class SamplePoints:
     def __init__(self, network, X, label, weight=None, *, unit=1.0, rows=None):
         self.network, self._X, self._rows = network, X, rows
         self.label, self.weight, self.unit = label, weight, unit
+        # Inputs around the last chunk, and the position of the first of them.
+        self._inputs, self._start = None, 0
 
     @classmethod
     def chosen(cls, samples, label, weight, settings):
@@ -89,7 +97,13 @@ class SamplePoints:
         -------
         x : torch.Tensor of shape (n_cases * n_points, ...)
         """
-        return self.network.inputs(take_rows(self._X, chunk))
+        here = slice(chunk.start - self._start, chunk.stop - self._start)
+        if self._inputs is None or here.start < 0 or here.stop > len(self._inputs):
+            width = math.prod(self._X.shape[1:])
+            stop = max(chunk.stop, chunk.start + CONVERTED // max(1, width))
+            self._inputs = self.network.inputs(take_rows(self._X, slice(chunk.start, stop)))
+            self._start, here = chunk.start, slice(0, chunk.stop - chunk.start)
+        return self._inputs[here]
 
     def examples(self, size):
         """Network inputs at evenly spaced samples.
@@ -103,6 +117,8 @@ class SamplePoints:
         -------
         x : torch.Tensor of shape (n_samples, ...)
         """
+        if size == 1:
+            return self.inputs(slice(0, 1))
         return self.network.inputs(_evenly(self._X, size))
 
     def sample(self, case):
@@ -162,9 +178,10 @@ class PerturbedPoints:
         anchors = points.anchor[chunk]
         rows = points.rows[anchors]
         rows = np.asarray(rows.toarray() if scipy.sparse.issparse(rows) else rows)
-        # In float64, so that values too large for the network's dtype are detected.
-        rows = rows.astype(np.float64).reshape(-1, *self._samples.first.shape[1:])
-        x = self.network.tensor(rows)
+        # Others in float64, so that values too large for the network's dtype are detected.
+        if rows.dtype != np.float32 or self.network.dtype != torch.float32:
+            rows = rows.astype(np.float64)
+        x = self.network.tensor(rows.reshape(-1, *self._samples.first.shape[1:]))
         steps = torch.from_numpy(points.neighborhood.steps[anchors]).to(x)
         steps = steps.reshape(len(x), self.n_points, *x.shape[1:])
         return (x[:, None] + self._length * steps).flatten(0, 1)
@@ -182,8 +199,6 @@ class PerturbedPoints:
 
 def _evenly(X, size):
     """At most ``size`` evenly spaced rows: nothing is random."""
-    if size == 1:
-        return take_rows(X, slice(0, 1))
     n = X.shape[0]
     size = min(size, n)
     return take_rows(X, np.arange(size) * n // size)

@@ -8,13 +8,13 @@ from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
 
 from ..data.batches import Samples
 from ..data.precision import largest_value, refuse_large, warn_of_rounding
-from ..data.rows import to_tensor
 from ..exceptions import warn_caller
 from ..runtime import generator_state, recording, seeded, torch_threads
 from .best_epoch import BestEpoch
 from .build import build_module, build_net, copied_callback
 from .interrupts import finish_import_of_torch
 from .margin_history import MarginHistory
+from .predicting import logits_by_chunk
 from .progress_bar import ProgressBar
 from .schedules import Schedule
 from .state import NetState
@@ -334,28 +334,27 @@ class TrainingRun:
         ValueError
             If a logit is not finite.
         """
-        network = self.net.evaluation_network()
-        if X.dtype.kind in "iu":
-            warn_of_rounding(X, largest_value(X), network.dtype, names)
+        return np.concatenate(list(logits_by_chunk(self.net, X, names)))
 
-        def evaluated(x, chunk):
-            with torch.no_grad():
-                return network.logits(x).cpu().numpy()
+    def class_index(self, X, names=None):
+        """Class of the largest logit; no more than a chunk of logits is kept in memory.
 
-        def inputs(chunk):
-            return to_tensor(X[chunk], network.device, network.dtype)
+        Parameters
+        ----------
+        X, names
+            As for :meth:`logits`.
 
-        width = int(np.prod(X.shape[1:]))
-        parts = [part for _, part in network.in_chunks(evaluated, inputs, X.shape[0], width)]
-        logits = np.concatenate(parts)
-        finite = np.isfinite(logits).all(axis=1)
-        if not finite.all():
-            raise ValueError(
-                f"The network gives logits that are not finite for {np.sum(~finite)} of "
-                f"{len(logits)} samples, the first at row index {finite.argmin()}: X holds "
-                "values too large for it, or its weights were changed. Scale X as for fitting."
-            )
-        return logits
+        Returns
+        -------
+        class_index : ndarray of int of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If a logit is not finite.
+        """
+        chunks = logits_by_chunk(self.net, X, names)
+        return np.concatenate([logits.argmax(axis=1) for logits in chunks])
 
 
 def _free_name(name, taken):

@@ -17,6 +17,9 @@ from ..nn.layer_kinds import is_batch_norm
 
 __all__ = ["refuse_batch_norm", "try_criterion", "try_module"]
 
+# Rows of logits on which a criterion is tried, at most.
+MOST_TRIAL_ROWS = 1000
+
 
 def try_module(module, X, largest, n_classes, device, names=None):
     """Find the input dtype of ``module``, check that it returns logits, count its operations.
@@ -99,8 +102,10 @@ def try_criterion(criterion, n_classes, device):
             "criterion=NLLLoss expects log-probabilities, but modules return logits here: "
             "use criterion='cross_entropy'."
         )
-    # More rows than columns, so that a transposed shape is detected.
-    logits = torch.zeros(n_classes + 1, n_classes, device=device)
+    # Not as many rows as columns, so that a transposed shape is detected; few of very many
+    # classes, whose square would be gigabytes.
+    n_rows = n_classes + 1 if n_classes <= MOST_TRIAL_ROWS else MOST_TRIAL_ROWS
+    logits = torch.zeros(n_rows, n_classes, device=device)
     try:
         with warnings.catch_warnings():
             # torch warns about shapes before it fails on them; the error is enough.

@@ -1,5 +1,6 @@
 import decimal
 import functools
+import hashlib
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from margin_sklearn.neighborhoods import clear_cache
+from margin_sklearn.neighborhoods.cache import PERTURBED_SAMPLES
 from margin_sklearn.neighborhoods.fingerprint import (
+    LARGEST_KEPT,
+    SMALLEST_KEPT,
     UnknownContentError,
     content_digest,
     is_own_function,
@@ -162,3 +167,60 @@ def test_own_functions_are_those_of_the_package():
     assert not is_own_function(np.asarray)
     assert not is_own_function(functools.partial(content_digest))
     assert not is_own_function(Mine().transform)
+
+
+# More than enough for a copy to be kept.
+N_KEPT = SMALLEST_KEPT // 8 * 2
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+@pytest.mark.parametrize("where", [0, 1001, N_KEPT // 2, -1])
+def test_an_array_that_was_hashed_before_and_changed_has_another_hash(dtype, where):
+    values = np.zeros(8 * N_KEPT + 3, dtype=dtype)
+    clear_cache()
+    before = content_digest(values)
+    assert content_digest(values) == before
+    values[where] = 1
+    changed = content_digest(values)
+    assert changed != before
+    clear_cache()
+    assert content_digest(values) == changed
+    values[where] = 0
+    assert content_digest(values) == before
+
+
+def test_a_known_array_is_compared_and_not_hashed(monkeypatch):
+    values = np.random.default_rng(0).standard_normal(N_KEPT)
+    clear_cache()
+    first = content_digest(values)
+    hashed = []
+    sha256 = hashlib.sha256
+
+    def noted(data=b""):
+        hashed.append(len(data))
+        return sha256(data)
+
+    monkeypatch.setattr(hashlib, "sha256", noted)
+    assert content_digest(values.copy()) == first
+    assert max(hashed) == 0
+    values[3] = -values[3]
+    assert content_digest(values) != first
+    assert max(hashed) == values.nbytes
+
+
+def test_zeros_of_another_sign_and_nans_of_other_bits_count():
+    zeros = np.zeros(N_KEPT)
+    nans = np.full(N_KEPT, np.nan)
+    others = nans.copy()
+    others.view(np.uint64)[7] ^= 1
+    clear_cache()
+    assert content_digest(zeros) == content_digest(zeros.copy())
+    assert content_digest(zeros) != content_digest(-zeros)
+    assert content_digest(nans) == content_digest(nans.copy())
+    assert content_digest(nans) != content_digest(others)
+
+
+def test_no_copy_is_kept_of_a_large_array():
+    clear_cache()
+    content_digest(np.zeros(LARGEST_KEPT + 1, dtype=np.uint8))
+    assert PERTURBED_SAMPLES.nbytes == 0
