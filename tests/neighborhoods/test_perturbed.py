@@ -35,8 +35,8 @@ from margin_sklearn.neighborhoods.perturbed import (
 )
 
 # Inputs as they are.
-PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray)
-SPARSE = Network(torch.nn.Identity(), lambda rows: rows, np.asarray)
+PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray, torch.float64)
+SPARSE = Network(torch.nn.Identity(), lambda rows: rows, np.asarray, torch.float64)
 copies_are_told_of = pytest.mark.filterwarnings("ignore:.*are copies of others")
 
 
@@ -282,7 +282,7 @@ def test_data_too_large_to_be_held_whole_are_streamed_to_the_same_points(
         largest.append(rows.shape[0])
         return rows
 
-    network = Network(torch.nn.Identity(), prepare, np.asarray)
+    network = Network(torch.nn.Identity(), prepare, np.asarray, torch.float64)
     whole = pseudo_points(network, X, y, 100)
     assert max(largest) == 300
     cache.clear()
@@ -539,7 +539,7 @@ def test_points_are_computed_once_for_the_same_inputs_and_labels(blobs, calls):
     once = len(calls)
     assert once > 0
     # Another network and another array, with the same contents.
-    other = Network(torch.nn.ReLU(), lambda rows: rows + 0, np.asarray)
+    other = Network(torch.nn.ReLU(), lambda rows: rows + 0, np.asarray, torch.float64)
     assert pseudo_points(other, X.copy(), y.copy(), None) is first
     assert len(calls) == once
 
