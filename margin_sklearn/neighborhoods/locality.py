@@ -58,7 +58,7 @@ def tell_wide(n_samples, width, n_steps):
     if n_numbers > MANY_NUMBERS:
         warn_caller(
             f"A score at perturbed samples evaluates the network at {n_samples * n_steps} "
-            f"dense rows of {width} columns ({4 * n_numbers / 2**30:.1f} GB in float32, in parts): "
-            "this takes long. Reduce the columns before the network, for instance with "
+            f"dense rows of {width} columns ({4 * n_numbers / 2**30:.1f} GB, in parts): this "
+            "takes long. Reduce the columns before the network, for instance with "
             "TruncatedSVD(100) in a Pipeline, or pass a smaller max_samples."
         )

@@ -58,8 +58,10 @@ def nearest_neighbors(rows, n_rows, positions, n_neighbors):
     queries = rows(positions)
     n_found = n_neighbors + N_SPARE
     squares, index = _search(rows, n_rows, queries, positions, n_found, _by_products)
-    distance = np.sqrt(np.maximum(squares, 0))
-    error = ROUNDING * (2 * row_norms(queries) + distance[:, 0]) ** 2
+    norms = row_norms(queries, squared=True)
+    squares = np.maximum(squares + norms[:, None], 0)
+    distance = np.sqrt(squares)
+    error = ROUNDING * (2 * np.sqrt(norms) + distance[:, 0]) ** 2
     inexact = np.flatnonzero(~(error <= EXACT * squares[:, 0]))
     if len(inexact):
         distance[inexact] = _exact(rows, queries[inexact], index[inexact])
@@ -108,12 +110,11 @@ def _search(rows, n_rows, queries, positions, n_neighbors, squares):
 
 
 def _by_products(queries, chunk, norms):
-    products = queries @ chunk.T
+    """Squared distances, less the squared norm of the query."""
+    products = (-2 * queries) @ chunk.T
     if scipy.sparse.issparse(products):
         products = products.toarray()
-    products *= -2
     products += norms
-    products += row_norms(queries, squared=True)[:, None]
     return products
 
 
@@ -138,7 +139,8 @@ def _smallest(squares, n_wanted, below):
         n_blocks = n_columns // size
         minima = squares[:, : n_blocks * size].reshape(n, size, n_blocks).min(axis=1)
         below = np.minimum(below, np.partition(minima, n_wanted - 1, axis=1)[:, n_wanted - 1])
-    row, column = np.nonzero((squares <= below[:, None]) & (squares < np.inf))
+    below = np.minimum(below, np.finfo(float).max)
+    row, column = np.divmod(np.flatnonzero(squares <= below[:, None]), n_columns)
     if size <= 1 or len(row) > MANY * n_wanted * n:
         if n_columns <= n_wanted:
             return squares, np.where(squares < np.inf, np.arange(n_columns), -1)

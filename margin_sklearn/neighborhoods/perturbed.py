@@ -25,8 +25,8 @@ __all__ = ["PseudoPoints", "distance_unit", "perturbed_samples", "pseudo_points"
 # Steps per anchor: one per neighbor, but with many anchors two are enough.
 N_DRAWS, MOST_DRAWS, N_POINTS = 2, 8, 4000
 # Samples, and steps per sample, from which the step length is chosen.
-N_STEP_LENGTH = 600
-N_STEP_LENGTH_DRAWS = 3
+N_STEP_LENGTH = 400
+N_STEP_LENGTH_DRAWS = 2
 # Samples from which δ is computed if no steps are needed.
 N_ANCHORS = 2000
 # Neighbors are looked for among at most this many different samples, unless more are scored;

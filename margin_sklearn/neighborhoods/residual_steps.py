@@ -25,11 +25,11 @@ N_NEIGHBORS = (3, 4, 5, 6, 8, 10, 12, 16)
 # Share of the neighbors' mean squared distance that regularises the reconstruction.
 RIDGE = 0.1
 # Anchors from which the number of neighbors is chosen: enough for a median.
-N_PILOT = 200
+N_PILOT = 100
 # With a factor on the steps further from 1, they would consist of rounding errors.
 FARTHEST = 5
-# With at least so many anchors, fewer than half of the samples, steps exchange the residuals
-# of anchors only: the neighbors of other samples need not be found.
+# With at least so many anchors, steps exchange the residuals of anchors where they can: the
+# neighbors of other samples need not be found.
 N_DONORS = 1000
 
 
@@ -72,9 +72,9 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8, *, n_total=None, com
 
     with :math:`G_i` the Gram matrix of the neighbors relative to :math:`x_i`. There is one
     step per neighbor or, with fewer than :math:`k` steps, one for each of several neighbors
-    evenly spaced in rank: nothing is random. (From 1,000 anchors on, if they are fewer than
-    half of the samples, these are neighbors among the anchors.) All steps are multiplied by
-    one factor so that their median length is the median distance of an anchor to its nearest
+    evenly spaced in rank: nothing is random. (From 1,000 anchors on, the anchor nearest in
+    rank takes the place of a neighbor that is none.) All steps are multiplied by one factor so
+    that their median length is the median distance of an anchor to its nearest
     neighbor; of the candidates from 3 to 16, :math:`k` is the one for which this factor is
     nearest to 1. If it is above 5 or below 1/5 for all of them, as on a regular grid,
     :math:`c_i` is 0 and the steps lead to the four nearest neighbors.
@@ -103,7 +103,7 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8, *, n_total=None, com
     table = _Table(rows, n_samples)
     near = table.learn(anchors)
     unit = float(np.median(near[:, 0]))
-    donors = _Donors(table, anchors)
+    donors = _donors(table, anchors)
     pilot = evenly(len(anchors), N_PILOT)
     largest = min(N_NEIGHBORS[-1], n_samples - 1)
     choices = [k for k in N_NEIGHBORS if k <= largest] or [largest]
@@ -115,7 +115,7 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8, *, n_total=None, com
         # On a regular grid the neighbors reconstruct a sample exactly, and the residual is
         # rounding or due to the grid's edge: then the steps lead to the neighbors themselves.
         k = min(N_NEIGHBORS[1], largest)
-    chosen = donors.at(np.arange(len(anchors)), _ranks(k, n_steps))
+    chosen = donors[:, _ranks(k, n_steps)]
     table.learn(np.unique(chosen))
     make = table.combinations if combine else table.steps
     steps = make(anchors, chosen, 0 if explained else k)
@@ -179,27 +179,29 @@ def _ranks(k, n_steps):
     return evenly(k, n_steps)
 
 
-class _Donors:
-    """The samples whose residuals an anchor gets: its neighbors, or the nearest anchors."""
+def _donors(table, anchors):
+    """The neighbors of each anchor; one that is no anchor gives way to the next that is one.
 
-    def __init__(self, table, anchors):
-        n = len(anchors)
-        if N_DONORS <= n < table.n_samples / 2:
-            _, near = nearest_neighbors(
-                lambda index: table.rows(anchors[index]), n, np.arange(n), table.n_neighbors
-            )
-            self._donors = anchors[near]
-        else:
-            self._donors = table.neighbors_of(anchors)
-
-    def at(self, which, ranks):
-        """Donors of some of the anchors, at some ranks, of shape (n_anchors, n_ranks)."""
-        return self._donors[which][:, ranks]
+    That is the anchor nearest in rank, if there is one among the neighbors.
+    """
+    neighbors = table.neighbors_of(anchors)
+    n, n_neighbors = neighbors.shape
+    if not N_DONORS <= n < table.n_samples:
+        return neighbors
+    is_anchor = np.zeros(table.n_samples, dtype=bool)
+    is_anchor[anchors] = True
+    unwanted = np.where(is_anchor[neighbors], 0, n_neighbors)
+    ranks = np.arange(n_neighbors)
+    nearest = np.empty_like(neighbors)
+    for rank in ranks:
+        # Without any anchor, the neighbor itself.
+        nearest[:, rank] = (unwanted + np.abs(ranks - rank)).argmin(axis=1)
+    return np.take_along_axis(neighbors, nearest, axis=1)
 
 
 def _pilot_lengths(table, donors, anchors, pilot, choices, n_steps):
     """Median length of the steps of some anchors for each number of neighbors."""
-    chosen = [donors.at(pilot, _ranks(k, n_steps)) for k in choices]
+    chosen = [donors[pilot][:, _ranks(k, n_steps)] for k in choices]
     some = anchors[pilot]
     needed = np.unique(np.concatenate([some, *(part.ravel() for part in chosen)]))
     table.learn(needed)

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from scipy.linalg import eigh
 from scipy.optimize import brentq
-from sklearn.metrics import pairwise_distances
+from sklearn.metrics.pairwise import euclidean_distances
 
 __all__ = ["calibrated_length", "leave_one_out"]
 
@@ -60,7 +60,7 @@ def calibrated_length(X, shares, steps):
     n_classes = shares.shape[1]
     if n < 3 or n_classes < 2:
         return LONGEST
-    between = pairwise_distances(X, metric="sqeuclidean")
+    between = euclidean_distances(X, squared=True)
     median = np.median(between[np.triu_indices(n, 1)])
     if median == 0:
         median = between.mean()
