@@ -1,61 +1,60 @@
-"""Steps as combinations of rows, which become numbers only where a network needs them."""
+"""Steps as differences of residuals, which are subtracted only where a network needs them."""
 
 import numpy as np
 import scipy.sparse
 
 __all__ = ["CombinedSteps"]
 
+# Numbers converted at a time (16 MB).
+MAX_NUMBERS = 2**21
+
 
 class CombinedSteps:
-    """An array of steps of shape (n_anchors, n_steps, n_features), row by row when indexed.
+    """An array of steps of shape (n_anchors, n_steps, n_features), computed when indexed.
 
-    Each step is a weighted sum of a few rows: with many columns, the weights and the rows take
-    a fraction of the memory of all steps.
+    Several steps share a residual, and those of sparse rows are sparse: they take a fraction
+    of the memory of the steps.
 
     Parameters
     ----------
-    weights : sparse array of shape (n_anchors * n_steps, n_rows)
-        The steps of an anchor are consecutive; each row of weights has sum 0.
-    n_steps : int
-        Steps per anchor.
-    rows : ndarray or CSR array of shape (n_rows, n_features)
+    residuals : ndarray or CSR array of shape (n_residuals, n_features)
+    own : ndarray of int of shape (n_anchors,)
+        The residual of each anchor.
+    donors : ndarray of int of shape (n_anchors, n_steps)
+        The residuals that take its place.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from scipy.sparse import csr_array
     >>> from margin_sklearn.neighborhoods.combined_steps import CombinedSteps
-    >>> rows = np.array([[1.0, 5.0], [2.0, 3.0]])
-    >>> steps = CombinedSteps(csr_array([[-1.0, 1.0], [1.0, -1.0]]), 1, rows)
+    >>> residuals = np.array([[1.0, 5.0], [2.0, 3.0]])
+    >>> steps = CombinedSteps(residuals, np.array([0, 1]), np.array([[1], [0]]))
     >>> steps.shape
     (2, 1, 2)
-    >>> steps[[1]]
-    array([[[-1.,  2.]]], dtype=float32)
+    >>> steps[[0]]
+    array([[[ 1., -2.]]], dtype=float32)
     """
 
-    def __init__(self, weights, n_steps, rows):
-        self._weights, self._n_steps, self._rows = (
-            scipy.sparse.csr_array(weights),
-            n_steps,
-            rows,
-        )
-        self.shape = (self._weights.shape[0] // n_steps, n_steps, rows.shape[1])
+    def __init__(self, residuals, own, donors):
+        self._residuals, self._own, self._donors = residuals, own, donors
+        self.shape = (*donors.shape, residuals.shape[1])
 
     def __getitem__(self, anchors):
         """The steps of some anchors: float32 array of shape (n, n_steps, n_features)."""
-        at = np.arange(self.shape[0])[anchors]
-        which = (at[:, None] * self._n_steps + np.arange(self._n_steps)).ravel()
-        weights = self._weights[which]
-        needed = np.unique(weights.indices)
-        steps = weights[:, needed] @ self._rows[needed].astype(np.float64)
-        steps = steps.toarray() if scipy.sparse.issparse(steps) else steps
-        return steps.astype(np.float32).reshape(len(at), *self.shape[1:])
+        own, donors = self._own[anchors], self._donors[anchors]
+        steps = self._residuals[donors.ravel()]
+        own = np.repeat(own, donors.shape[1])
+        if scipy.sparse.issparse(steps):
+            steps = (steps - self._residuals[own]).toarray()
+        else:
+            steps -= self._residuals[own]
+        return steps.astype(np.float32, copy=False).reshape(*donors.shape, -1)
 
     @property
     def nbytes(self):
-        """Bytes used by weights and rows."""
-        rows = self._rows.data if scipy.sparse.issparse(self._rows) else self._rows
-        return self._weights.data.nbytes + self._weights.indices.nbytes + rows.nbytes
+        """Bytes used by the residuals."""
+        held = self._residuals
+        return held.data.nbytes + (held.indices.nbytes if scipy.sparse.issparse(held) else 0)
 
     def thinned(self, ranks):
         """Only some steps of each anchor.
@@ -68,5 +67,32 @@ class CombinedSteps:
         -------
         steps : CombinedSteps
         """
-        which = (np.arange(self.shape[0])[:, None] * self._n_steps + ranks).ravel()
-        return CombinedSteps(self._weights[which], len(ranks), self._rows)
+        return CombinedSteps(self._residuals, self._own, self._donors[:, ranks])
+
+    def scaled(self, factor):
+        """The same steps, times a factor."""
+        return CombinedSteps(self._residuals * factor, self._own, self._donors)
+
+    def of(self, rows):
+        """The steps between rows, if these are weights of the rows.
+
+        Parameters
+        ----------
+        rows : ndarray or CSR array of shape (n_rows, n_features)
+            As many as these steps have features; residuals are a CSR array.
+
+        Returns
+        -------
+        steps : CombinedSteps
+            Of float32.
+        """
+        weights = self._residuals
+        if scipy.sparse.issparse(rows):
+            residuals = scipy.sparse.csr_array(weights @ rows).astype(np.float32)
+        else:
+            residuals = np.empty((weights.shape[0], rows.shape[1]), dtype=np.float32)
+            step = max(1, MAX_NUMBERS // len(rows))
+            for start in range(0, rows.shape[1], step):
+                part = slice(start, start + step)
+                residuals[:, part] = weights @ rows[:, part].astype(np.float64)
+        return CombinedSteps(residuals, self._own, self._donors)

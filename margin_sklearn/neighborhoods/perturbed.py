@@ -34,6 +34,8 @@ N_ANCHORS = 2000
 MOST_ROWS, FEWEST_ROWS, MOST_PRODUCTS = 10_000, 2000, 2**35
 # Most numbers in all steps that are kept (256 MB); more are combined where they are needed.
 MAX_STEPS = 2**26
+# Fewer if their columns are so many that all else is done without them.
+MAX_WIDE_STEPS = 2**25
 # A sample is reconstructed from at least three others.
 FEWEST = 4
 
@@ -241,8 +243,9 @@ def _make(prepared, y, max_samples, seed):
     if combine:
         everything = _narrow(prepared.flat(distinct.first))
         rows = everything if n_anchors == n else everything[anchors]
-        weights = hood.steps / prepared.unit
-        steps = CombinedSteps(weights, hood.steps.shape[0] // n_anchors, everything)
+        steps = hood.steps.scaled(1 / prepared.unit).of(everything)
+        if steps.shape[0] * steps.shape[1] * width <= MAX_WIDE_STEPS:
+            steps = steps[:]
     else:
         rows, steps = _narrow(prepared.flat(places)), hood.steps
     return PseudoPoints(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 from scipy.special import gammaincinv
-from sklearn.utils.extmath import row_norms
 
 from ..data.rows import chunk_length
+from .combined_steps import CombinedSteps
 from .distinct import evenly, median_distance
 from .neighbors import nearest_neighbors
 
@@ -41,9 +41,8 @@ class Neighborhood:
     ----------
     anchors : ndarray of int of shape (n_anchors,)
         Positions, among all samples, of those that the steps start from.
-    steps : ndarray of float32 of shape (n_anchors, n_steps, n_features)
-        Of median length 1. A CSR array of shape (n_anchors * n_steps, n_samples), of the
-        weights of the samples, if they are to be combined later.
+    steps : ndarray of float32, or CombinedSteps, of shape (n_anchors, n_steps, n_features)
+        In multiples of ``distance``: their median length is 1.
     distance : float
         Median distance of an anchor to its nearest neighbor.
     spread : float
@@ -94,7 +93,8 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8, *, n_total=None, com
         Number of samples that these are some of; ``distance`` is that among all of them, by
         :func:`denser`.
     combine : bool, default=False
-        Whether steps are returned as weights of the samples.
+        Whether steps are returned as :class:`CombinedSteps` of the samples' weights, whose
+        ``of`` gives the steps.
 
     Returns
     -------
@@ -120,7 +120,9 @@ def local_neighborhood(rows, n_samples, anchors, n_steps=8, *, n_total=None, com
     make = table.combinations if combine else table.steps
     steps = make(anchors, chosen, 0 if explained else k)
     length = table.median_length(steps)
-    if length > 0:
+    if combine:
+        steps = steps.scaled(1 / (length or 1.0))
+    elif length > 0:
         steps /= np.float32(length)
     if n_total is not None:
         unit *= denser(near, n_samples, n_total)
@@ -251,7 +253,7 @@ class _Table:
         return residuals[np.searchsorted(needed, chosen)] - own[:, None]
 
     def combinations(self, anchors, chosen, k):
-        """The same as :meth:`steps`, as weights: CSR of (n_anchors * n_ranks, n_samples)."""
+        """The same as :meth:`steps`, as combinations of the samples."""
         needed = np.union1d(anchors, chosen)
         n = len(needed)
         weights = np.concatenate([found for _, _, (found,) in self._blocks(needed, [k])])
@@ -261,8 +263,9 @@ class _Table:
         residuals = scipy.sparse.csr_array(
             (values.ravel(), (at, of.ravel())), shape=(n, self.n_samples)
         )
-        own = np.repeat(np.searchsorted(needed, anchors), chosen.shape[1])
-        return residuals[np.searchsorted(needed, chosen.ravel())] - residuals[own]
+        return CombinedSteps(
+            residuals, np.searchsorted(needed, anchors), np.searchsorted(needed, chosen)
+        )
 
     def residuals(self, positions, choices):
         """Residuals of some samples for several numbers of neighbors: float32 arrays."""
@@ -292,13 +295,12 @@ class _Table:
 
     def median_length(self, steps):
         """Median length of steps, or of what these combinations of the samples are."""
-        if not scipy.sparse.issparse(steps):
+        if not isinstance(steps, CombinedSteps):
             return np.median(np.linalg.norm(steps, axis=2))
-        rows, found = self.rows(slice(0, self.n_samples)), []
-        size = chunk_length(rows.shape[1])
-        for start in range(0, steps.shape[0], size):
-            found.append(row_norms(steps[start : start + size] @ rows))
-        return np.median(np.concatenate(found))
+        steps = steps.of(self.rows(slice(0, self.n_samples)))
+        size = chunk_length(steps.shape[1] * steps.shape[2])
+        parts = (slice(at, at + size) for at in range(0, steps.shape[0], size))
+        return np.median(np.concatenate([np.linalg.norm(steps[p], axis=2) for p in parts]))
 
 
 def reconstruction_weights(around):
