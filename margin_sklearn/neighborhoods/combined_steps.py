@@ -48,7 +48,7 @@ class CombinedSteps:
             steps = (steps - self._residuals[own]).toarray()
         else:
             steps -= self._residuals[own]
-        return steps.astype(np.float32, copy=False).reshape(*donors.shape, -1)
+        return steps.astype(np.float32, copy=False).reshape(*donors.shape, self.shape[2])
 
     @property
     def nbytes(self):

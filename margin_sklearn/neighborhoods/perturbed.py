@@ -244,7 +244,7 @@ def _make(prepared, y, max_samples, seed):
         everything = _narrow(prepared.flat(distinct.first))
         rows = everything if n_anchors == n else everything[anchors]
         steps = hood.steps.scaled(1 / prepared.unit).of(everything)
-        if steps.shape[0] * steps.shape[1] * width <= MAX_WIDE_STEPS:
+        if steps.shape[0] * steps.shape[1] * width <= min(MAX_STEPS, MAX_WIDE_STEPS):
             steps = steps[:]
     else:
         rows, steps = _narrow(prepared.flat(places)), hood.steps
