@@ -98,6 +98,7 @@ def _search(rows, n_rows, queries, positions, n_neighbors, squares):
             inside = np.flatnonzero((own >= 0) & (own < found.shape[1]))
             found[inside, own[inside]] = np.inf
             near, where = _smallest(found, n_neighbors, nearest[block, -1])
+            del found  # before the next ones are computed
             if near.shape[1] == 0:
                 continue
             both = np.concatenate([nearest[block], near], axis=1)

@@ -12,9 +12,9 @@ from .row_keys import column_factors, row_keys
 
 __all__ = ["PreparedRows", "SomeRows"]
 
-# Prepared data of up to this many numbers are kept in memory while in use (64 MB); larger data
+# Prepared data of up to this many numbers are kept in memory while in use (32 MB); larger data
 # are streamed. Rows of sparse data are fast to select anyway.
-WHOLE, WHOLE_SPARSE = 2**23, 2**17
+WHOLE, WHOLE_SPARSE = 2**22, 2**17
 # Largest number of samples from which origin and unit are computed.
 N_ORIGIN = 1000
 # Numbers are clipped to this multiple of the unit, so that their squares fit in float32.
