@@ -9,8 +9,8 @@ from scipy.linalg.lapack import dpstrf
 
 __all__ = ["EmbeddedRows", "embedded", "is_wide"]
 
-# With fewer columns there is little to gain.
-WIDE = 2048
+# With fewer columns, or fewer for each row, there is little to gain.
+WIDE, TIMES = 2048, 4
 # Pivots, relative to 1, that are rounding errors.
 ROUNDING = 4 * np.finfo(np.float64).eps
 # Numbers of dense rows held at a time (16 MB).
@@ -19,7 +19,7 @@ MAX_NUMBERS = 2**21
 
 def is_wide(n_rows, width):
     """Whether rows are embedded."""
-    return width >= WIDE and width > n_rows
+    return width >= WIDE and width > TIMES * n_rows
 
 
 def embedded(prepared, positions):

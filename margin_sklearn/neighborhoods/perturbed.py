@@ -89,8 +89,7 @@ class PseudoPoints:
         """The same points with at most ``n_steps`` steps per anchor."""
         hood = self.neighborhood
         steps, ranks = hood.steps, evenly(hood.steps.shape[1], n_steps)
-        thin = isinstance(steps, CombinedSteps)
-        steps = steps.thinned(ranks) if thin else steps[:, ranks]
+        steps = steps.thinned(ranks) if isinstance(steps, CombinedSteps) else steps[:, ranks]
         return replace(self, neighborhood=replace(hood, steps=steps))
 
 

@@ -53,7 +53,7 @@ class Neighborhood:
     """
 
     anchors: np.ndarray
-    steps: np.ndarray
+    steps: np.ndarray | CombinedSteps
     distance: float
     spread: float
     neighbors: np.ndarray

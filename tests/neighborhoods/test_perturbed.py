@@ -337,6 +337,7 @@ def test_steps_of_many_columns_are_combined_when_needed(
     monkeypatch.setattr(pseudopoints, limit, 0)
     if limit == "MAX_WIDE_STEPS":
         monkeypatch.setattr(embedded_rows, "WIDE", 0)
+        monkeypatch.setattr(embedded_rows, "TIMES", 1)
     points = pseudo_points(network, form(X), y, None)
     assert isinstance(points.neighborhood.steps, CombinedSteps)
     assert points.neighborhood.steps.shape == everything.neighborhood.steps.shape
@@ -378,6 +379,7 @@ def test_a_score_at_combined_steps_is_that_at_all_steps(monkeypatch, cache, rng)
     expected = margin_auc_score(model, X, y)
     cache.clear()
     monkeypatch.setattr(embedded_rows, "WIDE", 0)
+    monkeypatch.setattr(embedded_rows, "TIMES", 1)
     monkeypatch.setattr(pseudopoints, "MAX_WIDE_STEPS", 0)
     assert margin_auc_score(model, X, y) == pytest.approx(expected, abs=1e-4)
 
