@@ -4,9 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 from sklearn.metrics import pairwise_distances
 
-from .copies import N_NEIGHBORS, copy_distance, group_equal, group_near, rounding_of
+from ..data.rows import chunk_length
+from .copies import N_NEIGHBORS, copy_distance, group_near, rounding_of
+from .embedded_rows import embedded
 from .neighbors import nearest_neighbors
 
 __all__ = ["DistinctRows", "distinct_rows", "evenly"]
@@ -15,9 +18,8 @@ __all__ = ["DistinctRows", "distinct_rows", "evenly"]
 N_PILOT = 400
 # Rounds of merging: duplicates of duplicates have jitter of several sizes.
 N_ROUNDS = 3
-# Near duplicates are searched for among at most this many rows, and with at most this many
-# multiplications.
-MOST_ROWS, MOST_PRODUCTS = 10_000, 2**36
+# Near duplicates are searched for among at most this many rows.
+MOST_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,10 @@ class DistinctRows:
     group : ndarray of int of shape (n_samples,)
         The distinct row that each sample belongs to; -1 for samples that are left out.
     n_exact, n_near : int
-        Numbers of exact and near duplicates of other samples.
+        Numbers of exact and near duplicates of other samples; the latter an estimate if rows
+        are left out.
+    n_total : int
+        How many there would be of all samples, if none were left out.
     """
 
     rows: Callable
@@ -42,12 +47,13 @@ class DistinctRows:
     group: np.ndarray
     n_exact: int
     n_near: int
+    n_total: int
 
     def __len__(self):
         return len(self.first)
 
 
-def distinct_rows(prepared):
+def distinct_rows(prepared, most=None):
     """Merge exact and near duplicates and sort the remaining rows.
 
     The result depends neither on the order of the samples nor on how often a row is repeated.
@@ -55,18 +61,27 @@ def distinct_rows(prepared):
     Parameters
     ----------
     prepared : PreparedRows
+    most : int, default=None
+        If there are more different rows, as many of them are used, chosen by a hash of their
+        content; the others are left out.
 
     Returns
     -------
     distinct : DistinctRows
     """
-    first, group = group_equal(prepared.keys)
-    n_exact = prepared.n - len(first)
-    # Groups are sorted by their keys, so ties are resolved by content.
-    order = np.argsort(prepared.distances_from_mean(first), kind="stable")
-    first, group = first[order], _inverse(order)[group]
+    first, group = prepared.equal
+    n_different = len(first)
+    n_exact = prepared.n - n_different
+    if most is not None and n_different > most:
+        # Groups are sorted by their keys, which are as good as random.
+        first, group = first[:most], np.where(group < most, group, -1)
+    source = embedded(prepared, first)
+    # Ties are resolved by the order of the keys, that is by content.
+    order = np.argsort(distances_from_mean(source, first), kind="stable")
+    first, group = first[order], _into(_inverse(order), group)
+    used = len(first)
     n_near = 0
-    rows = prepared.at(first)
+    rows = source.at(first)
     for _ in range(N_ROUNDS):
         n = len(first)
         if n < 2:
@@ -77,12 +92,11 @@ def distinct_rows(prepared):
         distance = copy_distance(near, spread)
         if distance == 0:
             break
-        most = int(min(MOST_ROWS, max(1000, (MOST_PRODUCTS / prepared.width) ** 0.5)))
         # All rows, unless there are too many to compare.
-        some = evenly(n, most)
+        some = evenly(n, MOST_ROWS)
         # Rows that differ by rounding alone are duplicates, however few groups there are.
         certain = distance <= rounding_of(near)
-        found = group_near(prepared.at(first[some]), len(some), distance, certain)
+        found = group_near(source.at(first[some]), len(some), distance, certain)
         if found is None:
             break
         kept, merged = found
@@ -93,10 +107,44 @@ def distinct_rows(prepared):
             n_near += round(n * np.mean(1 - 1 / sizes)) - (n - len(kept))
         into = np.full(n, -1)
         into[some] = merged
-        group = np.where(group < 0, -1, into[group])
+        group = _into(into, group)
         first = first[some][kept]
-        rows = prepared.at(first)
-    return DistinctRows(rows, first, group, n_exact, n_near)
+        rows = source.at(first)
+    share = used / n_different
+    return DistinctRows(
+        rows, first, group, n_exact, round(n_near / share), round(len(first) / share)
+    )
+
+
+def distances_from_mean(source, positions):
+    """Distance of each of some rows from their mean.
+
+    Parameters
+    ----------
+    source : PreparedRows or EmbeddedRows
+    positions : ndarray of int of shape (n_positions,)
+
+    Returns
+    -------
+    distances : ndarray of shape (n_positions,)
+    """
+    rows, n = source.at(positions), len(positions)
+    step = chunk_length(source.width)
+    pieces = [slice(at, at + step) for at in range(0, n, step)]
+    mean = np.zeros(source.width)
+    for piece in pieces:
+        mean += np.asarray(rows(piece).sum(axis=0)).ravel() / n
+    square = mean @ mean
+    found = []
+    for piece in pieces:
+        part = rows(piece)
+        if scipy.sparse.issparse(part):
+            squares = np.asarray(part.multiply(part).sum(axis=1)).ravel()
+            found.append(np.maximum(squares - 2 * (part @ mean) + square, 0))
+        else:
+            part = part - mean
+            found.append(np.einsum("ij,ij->i", part, part))
+    return np.sqrt(np.concatenate(found))
 
 
 def evenly(n, size):
@@ -120,6 +168,11 @@ def median_distance(rows):
     """Median distance between two rows; 0 if there is only one row."""
     between = pairwise_distances(rows)[np.triu_indices(rows.shape[0], 1)]
     return float(np.median(between)) if len(between) else 0.0
+
+
+def _into(new, group):
+    """Groups renumbered; those that are left out stay -1."""
+    return np.where(group < 0, -1, new[group])
 
 
 def _inverse(order):

@@ -1,13 +1,15 @@
-"""Warnings about data in which neighborhoods are not informative."""
+"""Warnings about data in which neighborhoods are not informative, or costly."""
 
 from ..exceptions import LocalityWarning, warn_caller
 
-__all__ = ["tell_copies", "tell_few", "tell_no_locality"]
+__all__ = ["tell_copies", "tell_few", "tell_no_locality", "tell_wide"]
 
 # With δ above this share of the median distance between samples, near and far are the same.
 NO_LOCALITY = 0.7
 # Share of duplicates that triggers a warning about how they are treated.
 COPIES_TOLD = 0.05
+# Numbers at which a network is evaluated for one score, above which that takes long: 1 GB.
+MANY_NUMBERS = 2**28
 # With fewer samples the score's standard error is a tenth or more.
 FEW = 20
 
@@ -47,4 +49,16 @@ def tell_copies(distinct, n_samples):
             "other groups, and all its labels count. Keep each group together in "
             "cross-validation (GroupKFold).",
             LocalityWarning,
+        )
+
+
+def tell_wide(n_samples, width, n_steps):
+    """Warn, before the work begins, if so many columns take long."""
+    n_numbers = n_samples * n_steps * width
+    if n_numbers > MANY_NUMBERS:
+        warn_caller(
+            f"A score at perturbed samples evaluates the network at {n_samples * n_steps} "
+            f"dense rows of {width} columns ({4 * n_numbers / 2**30:.1f} GB, in parts): this "
+            "takes long. Reduce the columns before the network, for instance with "
+            "TruncatedSVD(100) in a Pipeline, or pass a smaller max_samples."
         )

@@ -9,11 +9,13 @@ from sklearn.utils import check_random_state
 
 from ..data.rows import random_rows, take_rows
 from .cache import PERTURBED_SAMPLES
+from .combined_steps import CombinedSteps
 from .distinct import distinct_rows, evenly
-from .locality import tell_copies, tell_few, tell_no_locality
+from .embedded_rows import is_wide
+from .locality import tell_copies, tell_few, tell_no_locality, tell_wide
 from .neighbors import nearest_neighbors
 from .prepared_rows import PreparedRows
-from .residual_steps import Neighborhood, local_neighborhood
+from .residual_steps import N_NEIGHBORS, Neighborhood, denser, local_neighborhood
 from .step_length import calibrated_length
 from .transformed_rows import TransformedRows
 from .trust import label_trust
@@ -23,12 +25,17 @@ __all__ = ["PseudoPoints", "distance_unit", "perturbed_samples", "pseudo_points"
 # Steps per anchor: one per neighbor, but with many anchors two are enough.
 N_DRAWS, MOST_DRAWS, N_POINTS = 2, 8, 4000
 # Samples, and steps per sample, from which the step length is chosen.
-N_STEP_LENGTH = 600
-N_STEP_LENGTH_DRAWS = 3
+N_STEP_LENGTH = 400
+N_STEP_LENGTH_DRAWS = 2
 # Samples from which δ is computed if no steps are needed.
 N_ANCHORS = 2000
-# Most numbers in all steps (256 MB); very wide inputs get fewer anchors.
+# Neighbors are looked for among at most this many different samples, unless more are scored;
+# among fewer, down to the least, if that takes more than so many multiplications.
+MOST_ROWS, FEWEST_ROWS, MOST_PRODUCTS = 10_000, 2000, 2**35
+# Most numbers in all steps that are kept (256 MB); more are combined where they are needed.
 MAX_STEPS = 2**26
+# Fewer if their columns are so many that all else is done without them.
+MAX_WIDE_STEPS = 2**25
 # A sample is reconstructed from at least three others.
 FEWEST = 4
 
@@ -81,7 +88,8 @@ class PseudoPoints:
     def thinned(self, n_steps):
         """The same points with at most ``n_steps`` steps per anchor."""
         hood = self.neighborhood
-        steps = hood.steps[:, evenly(hood.steps.shape[1], n_steps)]
+        steps, ranks = hood.steps, evenly(hood.steps.shape[1], n_steps)
+        steps = steps.thinned(ranks) if isinstance(steps, CombinedSteps) else steps[:, ranks]
         return replace(self, neighborhood=replace(hood, steps=steps))
 
 
@@ -174,7 +182,13 @@ def _find(samples, y, max_samples, random_state, check_labels):
             # Before anything is computed from them; for known points they are checked later.
             network.check_labels(network.inputs(take_rows(rows, slice(0, 1))), y)
         prepared = PreparedRows(network, rows)
-        key = (joblib.hash(prepared.keys), prepared.width, joblib.hash(y), max_samples, seed)
+        key = (
+            joblib.hash(prepared.keys),
+            prepared.width,
+            joblib.hash(y.astype(np.int64)),
+            max_samples,
+            seed,
+        )
         points = PERTURBED_SAMPLES.get(key, lambda: _make(prepared, y, max_samples, seed))
         if signature is not None:
             PERTURBED_SAMPLES.put(digest, _Known(key, signature))
@@ -193,7 +207,9 @@ def _recalled(samples, digest):
 
 
 def _make(prepared, y, max_samples, seed):
-    distinct = distinct_rows(prepared)
+    most = _most_rows(prepared.width, max_samples)
+    tell_wide(min(prepared.n, max_samples or prepared.n), prepared.width, N_DRAWS)
+    distinct = distinct_rows(prepared, most)
     n, width = len(distinct), prepared.width
     if n < FEWEST:
         raise ValueError(
@@ -202,26 +218,17 @@ def _make(prepared, y, max_samples, seed):
             "with restore_best=None."
         )
     tell_copies(distinct, prepared.n)
-    most = max(1, MAX_STEPS // (N_DRAWS * width))
-    n_anchors = min(n, most, n if max_samples is None else max_samples)
+    n_anchors = n if max_samples is None else min(n, max_samples)
     anchors = np.arange(n)
     if n_anchors < n:
         anchors = random_rows(n, n_anchors, seed)
     n_steps = min(MOST_DRAWS, N_POINTS // n_anchors, MAX_STEPS // (n_anchors * width))
-    hood = local_neighborhood(distinct.rows, n, anchors, max(N_DRAWS, n_steps))
-    # The kernel classifiers are fitted on few samples: steps between those, not between all.
-    some = evenly(n, min(most, N_STEP_LENGTH))
-    sample = distinct.rows(some)
-    sample = np.asarray(sample.toarray() if scipy.sparse.issparse(sample) else sample)
-    length = 1.0
+    n_steps = max(N_DRAWS, n_steps)
+    combine = is_wide(n, width) or n_anchors * n_steps * width > MAX_STEPS
+    hood = local_neighborhood(
+        distinct.rows, n, anchors, n_steps, n_total=distinct.n_total, combine=combine
+    )
     counts = _label_counts(distinct.group, y, n)
-    if len(some) >= FEWEST:
-        among = local_neighborhood(
-            sample.__getitem__, len(some), np.arange(len(some)), N_STEP_LENGTH_DRAWS
-        )
-        shares = counts[some].toarray()
-        shares = shares / shares.sum(axis=1, keepdims=True)
-        length = calibrated_length(sample, shares, among.steps * np.float32(among.distance))
     number = np.full(n, -1)
     number[anchors] = np.arange(n_anchors)
     of_sample = np.where(distinct.group >= 0, number[distinct.group], -1)
@@ -232,21 +239,53 @@ def _make(prepared, y, max_samples, seed):
     cases[scored] = case
     anchor, label = np.divmod(pairs, n_classes)
     places = distinct.first[hood.anchors]
+    if combine:
+        everything = _narrow(prepared.flat(distinct.first))
+        rows = everything if n_anchors == n else everything[anchors]
+        steps = hood.steps.scaled(1 / prepared.unit).of(everything)
+        if steps.shape[0] * steps.shape[1] * width <= min(MAX_STEPS, MAX_WIDE_STEPS):
+            steps = steps[:]
+    else:
+        rows, steps = _narrow(prepared.flat(places)), hood.steps
     return PseudoPoints(
-        _narrow(prepared.flat(places)),
+        rows,
         Neighborhood(
             places,
-            hood.steps,
+            steps,
             hood.distance * prepared.unit,
             hood.spread * prepared.unit,
             distinct.first[hood.neighbors],
         ),
-        length,
+        _length(distinct, counts),
         anchor,
         label,
         cases,
         label_trust(counts, hood.neighbors, anchor, label),
     )
+
+
+def _most_rows(width, max_samples):
+    """Among how many samples neighbors are looked for; None if among all."""
+    if max_samples is None:
+        return None
+    affordable = MOST_PRODUCTS // (N_ANCHORS * width)
+    return max(max_samples, FEWEST_ROWS, min(MOST_ROWS, affordable))
+
+
+def _length(distinct, counts):
+    """The calibrated length of the steps."""
+    # The kernel classifiers are fitted on few samples: steps between those, not between all.
+    some = evenly(len(distinct), N_STEP_LENGTH)
+    if len(some) < FEWEST:
+        return 1.0
+    sample = distinct.rows(some)
+    sample = np.asarray(sample.toarray() if scipy.sparse.issparse(sample) else sample)
+    among = local_neighborhood(
+        sample.__getitem__, len(some), np.arange(len(some)), N_STEP_LENGTH_DRAWS
+    )
+    shares = counts[some].toarray()
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return calibrated_length(sample, shares, among.steps * np.float32(among.distance))
 
 
 def _narrow(rows):
@@ -285,14 +324,17 @@ def distance_unit(network, X):
     prepared = PreparedRows(network, X)
 
     def make():
-        distinct = distinct_rows(prepared)
+        distinct = distinct_rows(prepared, _most_rows(prepared.width, N_ANCHORS))
         n = len(distinct)
         if n < 2:
             raise ValueError(
                 f"No two different samples among {prepared.n}: there is no distance to use as "
                 "a unit. Pass more samples, or score with floor=None and ceiling=None."
             )
-        distance, _ = nearest_neighbors(distinct.rows, n, evenly(n, N_ANCHORS), 1)
-        return float(np.median(distance)) * prepared.unit
+        near, _ = nearest_neighbors(
+            distinct.rows, n, evenly(n, N_ANCHORS), min(n - 1, N_NEIGHBORS[-1])
+        )
+        unit = float(np.median(near[:, 0])) * prepared.unit
+        return unit * denser(near, n, distinct.n_total)
 
     return PERTURBED_SAMPLES.get((joblib.hash(prepared.keys), prepared.width), make)

@@ -3,15 +3,17 @@
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 import scipy.sparse
+import torch
 
-from ..data.rows import chunk_length, take_rows
+from ..data.rows import chunk_length, take_rows, to_tensor
+from .copies import group_equal
+from .row_keys import column_factors, row_keys
 
 __all__ = ["PreparedRows", "SomeRows"]
 
-# Prepared data of up to this many numbers are kept in memory while in use; larger data are
-# streamed. Rows of sparse data are fast to select anyway.
+# Prepared data of up to this many numbers are kept in memory while in use (32 MB); larger data
+# are streamed. Rows of sparse data are fast to select anyway.
 WHOLE, WHOLE_SPARSE = 2**22, 2**17
 # Largest number of samples from which origin and unit are computed.
 N_ORIGIN = 1000
@@ -21,6 +23,9 @@ LARGEST = 1e15
 
 class PreparedRows:
     """Flat float64 rows, centred and scaled, in chunks: ``rows(index)``.
+
+    They are the values that the network computes with, in its dtype: rows that differ only
+    beyond its precision are equal.
 
     Differences between samples far from the origin would be lost in the rounding of their
     squares, and squares of very large numbers overflow. So rows are relative to an origin, the
@@ -45,15 +50,24 @@ class PreparedRows:
 
     def __init__(self, network, X):
         self._network, self._X = network, X
+        # Whole numbers as inputs, and half precision, are exact in these.
+        self._dtype = torch.float32
+        if network.dtype == torch.float64 or not network.dtype.is_floating_point:
+            self._dtype = torch.float64
         self.n = X.shape[0]
-        first = self.flat(slice(0, 1))
+        first = self._values(slice(0, 1))
         self.width, self.sparse = first.shape[1], scipy.sparse.issparse(first)
         if scipy.sparse.issparse(X):
             whole = X.nnz <= min(WHOLE, WHOLE_SPARSE)
         else:
             whole = self.n * self.width <= WHOLE
-        self._held = self.flat(slice(0, self.n)) if whole else None
+        self._held = self._values(slice(0, self.n)) if whole else None
         self.keys = self._keys()
+
+    @cached_property
+    def equal(self):
+        """Groups of equal rows, from :func:`group_equal`."""
+        return group_equal(self.keys)
 
     @cached_property
     def _origin(self):
@@ -72,16 +86,16 @@ class PreparedRows:
     @cached_property
     def _some(self):
         """Rows for origin and unit, chosen by content, regardless of their order."""
-        _, distinct = np.unique(self.keys, return_index=True)
+        distinct, _ = self.equal
         index = distinct[: min(N_ORIGIN, chunk_length(self.width))]
-        some = self.flat(index) if self._held is None else self._held[index]
+        some = (self._values(index) if self._held is None else self._held[index]).astype(float)
         return some.toarray() if self.sparse else some
 
     @cached_property
     def _whole(self):
         if self._held is None:
             return None
-        whole = self._placed(self._held)
+        whole = self._placed(self._held.astype(np.float64))
         self._held = None  # no longer needed: keys, origin and unit are known
         return whole
 
@@ -100,36 +114,22 @@ class PreparedRows:
         """Only the rows at some positions; see :class:`SomeRows`."""
         return SomeRows(self, positions)
 
-    def distances_from_mean(self, positions):
-        """Distance of the rows at ``positions`` from their mean, of shape (n_positions,)."""
-        step = chunk_length(self.width)
-        pieces = [positions[at : at + step] for at in range(0, len(positions), step)]
-        mean = np.zeros(self.width)
-        for piece in pieces:
-            mean += np.asarray(self(piece).sum(axis=0)).ravel() / len(positions)
-        square = mean @ mean
-        found = []
-        for piece in pieces:
-            rows = self(piece)
-            if self.sparse:
-                squares = np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
-                found.append(np.maximum(squares - 2 * (rows @ mean) + square, 0))
-            else:
-                rows = rows - mean
-                found.append(np.einsum("ij,ij->i", rows, rows))
-        return np.sqrt(np.concatenate(found))
-
     def flat(self, index):
         """Network inputs at ``index``: flat, in float64, neither centred nor scaled."""
+        return self._values(index).astype(np.float64)
+
+    def _values(self, index):
+        """Flat network inputs in its dtype, array or CSR."""
         rows = self._network.prepare(take_rows(self._X, index))
-        if scipy.sparse.issparse(rows):
-            rows = scipy.sparse.csr_array(rows, dtype=np.float64)
-            if not rows.has_canonical_format:
-                rows = rows.copy()
-                rows.sum_duplicates()
-            return rows
-        rows = np.asarray(rows)
-        return rows.reshape(len(rows), -1).astype(np.float64)
+        if not scipy.sparse.issparse(rows):
+            rows = to_tensor(rows, dtype=self._dtype).numpy()
+            return rows.reshape(len(rows), -1)
+        rows = scipy.sparse.csr_array(rows)
+        if not rows.has_canonical_format:
+            rows = rows.copy()
+            rows.sum_duplicates()
+        values = to_tensor(rows.data, dtype=self._dtype).numpy()
+        return scipy.sparse.csr_array((values, rows.indices, rows.indptr), shape=rows.shape)
 
     def _placed(self, rows):
         origin, unit = self._origin, self.unit
@@ -145,22 +145,12 @@ class PreparedRows:
         return rows
 
     def _keys(self):
-        # Odd factors distinguish the columns; sums modulo 2^64 do not depend on the order.
-        factors = np.random.RandomState(0).randint(2**62, size=self.width, dtype=np.int64)
-        factors = factors.astype(np.uint64) * np.uint64(2) + np.uint64(1)
-        keys = np.empty(self.n, dtype=np.uint64)
+        factors = column_factors(self.width)
+        if self._held is not None:
+            return row_keys(self._held, factors)
         step = chunk_length(self.width)
-        for start in range(0, self.n, step):
-            part = slice(start, start + step)
-            rows = self.flat(part) if self._held is None else self._held[part]
-            # 0 is hashed to 0, so that zeros that are not stored make no difference.
-            if self.sparse:
-                terms = _hashed(rows.data) * factors[rows.indices]
-                sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms)])
-                keys[part] = sums[rows.indptr[1:]] - sums[rows.indptr[:-1]]
-            else:
-                keys[part] = (_hashed(rows) * factors).sum(axis=1, dtype=np.uint64)
-        return keys
+        parts = (slice(start, start + step) for start in range(0, self.n, step))
+        return np.concatenate([row_keys(self._values(part), factors) for part in parts])
 
 
 class SomeRows:
@@ -170,12 +160,21 @@ class SomeRows:
     ----------
     prepared : PreparedRows
     positions : ndarray of int of shape (n_rows,)
-        Positions among all prepared rows. If all rows are in memory, they are selected once.
+        Positions among all prepared rows. They are selected once, if they fit in memory.
     """
 
     def __init__(self, prepared, positions):
         self._prepared, self._positions = prepared, positions
-        self._rows = None if prepared.held is None else prepared.held[positions]
+        if prepared.held is not None:
+            self._rows = prepared.held[positions]
+        elif not prepared.sparse and len(positions) * prepared.width <= WHOLE:
+            step = chunk_length(prepared.width)
+            self._rows = np.empty((len(positions), prepared.width))
+            for start in range(0, len(positions), step):
+                part = slice(start, start + step)
+                self._rows[part] = prepared(positions[part])
+        else:
+            self._rows = None
 
     def __len__(self):
         return len(self._positions)
@@ -185,10 +184,3 @@ class SomeRows:
         if self._rows is not None:
             return self._rows[index]
         return self._prepared(self._positions[index])
-
-
-def _hashed(values):
-    # Adding 0 turns -0.0 into 0.0.
-    values = np.ascontiguousarray(values) + 0.0
-    hashes = pd.util.hash_array(values.ravel()).reshape(values.shape)
-    return hashes - pd.util.hash_array(np.zeros(1))[0]

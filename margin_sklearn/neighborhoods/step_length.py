@@ -12,12 +12,13 @@ from functools import cache
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.optimize import bisect
-from sklearn.metrics import pairwise_distances
+from scipy.optimize import brentq
+from sklearn.metrics.pairwise import euclidean_distances
 
 __all__ = ["calibrated_length", "leave_one_out"]
 
 # Kernel widths g, relative to the median distance between samples: exp(-g d² / median²).
+# Each is the one before, times a power of two.
 CONCENTRATIONS = (0.5, 2.0, 8.0)
 # From memorising (training accuracy of 1 on any labels) to smooth.
 RIDGES = (1e-4, 1e-2, 1.0)
@@ -59,18 +60,16 @@ def calibrated_length(X, shares, steps):
     n_classes = shares.shape[1]
     if n < 3 or n_classes < 2:
         return LONGEST
-    between = pairwise_distances(X, metric="sqeuclidean")
+    between = euclidean_distances(X, squared=True)
     median = np.median(between[np.triu_indices(n, 1)])
     if median == 0:
         median = between.mean()
     targets = shares - shares.mean(axis=0)
-    known, references = [], []
-    for concentration in CONCENTRATIONS:
-        kernel = np.exp(-concentration / median * between)
+    known, fitted = [], []
+    for kernel in _kernels(between, median):
         outputs, coefficients = leave_one_out(kernel, targets, RIDGES)
         known += [_share_met(output, shares).mean() for output in outputs]
-        references.append((concentration, np.concatenate(coefficients, axis=1)))
-        del kernel  # as large as the arrays needed below
+        fitted.append(np.concatenate(coefficients, axis=1))
     flat = steps.reshape(n * n_draws, -1).astype(np.float64)
     # |x_i + κu - x_j|² = |x_i - x_j|² + 2κ u(x_i - x_j) + κ²|u|²
     slope = -2 * flat @ X.T
@@ -79,26 +78,40 @@ def calibrated_length(X, shares, steps):
     labels = np.repeat(shares, n_draws, axis=0)
 
     @cache
-    def sign(length):
-        """1 if mean accuracy after steps of this length reaches leave-one-out, else -1."""
+    def excess(length):
+        """Mean accuracy after steps of this length above that under leave-one-out."""
         n_correct = 0.0
         block = max(1, MAX_DISTANCES // (n_draws * n))
         for first in range(0, n, block):
             ends = slice(first * n_draws, (first + block) * n_draws)
-            distances = length * slope[ends] + length**2 * curvature[ends]
+            distances = length * slope[ends]
+            distances += length**2 * curvature[ends]
             distances += np.repeat(between[first : first + block], n_draws, axis=0)
-            for concentration, coefficients in references:
-                outputs = np.exp(-concentration / median * distances) @ coefficients
-                outputs = outputs.reshape(len(distances), len(RIDGES), n_classes)
+            for kernel, coefficients in zip(_kernels(distances, median), fitted, strict=True):
+                outputs = (kernel @ coefficients).reshape(len(kernel), len(RIDGES), n_classes)
                 n_correct += _share_met(outputs, labels[ends][:, None]).sum()
         reached = n_correct / (len(labels) * len(known)) - np.mean(known)
-        return 1.0 if reached > -TIE else -1.0
+        # Equal accuracies reach it, up to the rounding of their means.
+        return reached if abs(reached) > TIE else TIE
 
-    if sign(LONGEST) > 0:
+    if excess(LONGEST) > 0:
         return LONGEST
-    if sign(SHORTEST) < 0:
+    if excess(SHORTEST) < 0:
         return SHORTEST
-    return bisect(sign, SHORTEST, LONGEST, xtol=RESOLUTION)
+    return brentq(excess, SHORTEST, LONGEST, xtol=RESOLUTION)
+
+
+def _kernels(distances, median):
+    """A Gaussian kernel for each of the widths, from the widest; one after the other."""
+    power = CONCENTRATIONS[0]
+    kernel = np.exp(distances * (-power / median))
+    yield kernel
+    for concentration in CONCENTRATIONS[1:]:
+        # Squares are cheaper than another exponential.
+        while power < concentration:
+            kernel *= kernel
+            power *= 2
+        yield kernel
 
 
 def _share_met(outputs, shares):

@@ -28,7 +28,7 @@ from margin_sklearn.neighborhoods.distinct import distinct_rows
 from margin_sklearn.neighborhoods.neighbors import nearest_neighbors
 from margin_sklearn.neighborhoods.prepared_rows import PreparedRows
 
-PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray)
+PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray, torch.float64)
 
 
 def neighbor_distances(X, n_neighbors=256):

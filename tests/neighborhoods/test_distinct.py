@@ -12,7 +12,7 @@ from margin_sklearn.neighborhoods import distinct as module
 from margin_sklearn.neighborhoods.distinct import distinct_rows, evenly, median_distance
 from margin_sklearn.neighborhoods.prepared_rows import PreparedRows
 
-NETWORK = Network(torch.nn.Identity(), lambda rows: rows, np.asarray)
+NETWORK = Network(torch.nn.Identity(), lambda rows: rows, np.asarray, torch.float64)
 
 
 def distinct(X):

@@ -8,10 +8,12 @@ import pytest
 from margin_sklearn import LocalityWarning
 from margin_sklearn.neighborhoods.locality import (
     FEW,
+    MANY_NUMBERS,
     NO_LOCALITY,
     tell_copies,
     tell_few,
     tell_no_locality,
+    tell_wide,
 )
 
 
@@ -45,3 +47,12 @@ def test_copies_are_told_from_five_percent_on():
     quiet(tell_copies, SimpleNamespace(n_exact=2, n_near=2), 100)
     with pytest.warns(LocalityWarning, match=r"5% of the 100 samples .*2 exact, 3 near"):
         tell_copies(SimpleNamespace(n_exact=2, n_near=3), 100)
+
+
+def test_many_columns_are_told_with_what_to_do():
+    quiet(tell_wide, MANY_NUMBERS // 2000, 1000, 2)
+    with pytest.warns(
+        UserWarning, match=r"600 dense rows of 1048576 .*TruncatedSVD"
+    ) as caught:
+        tell_wide(300, 2**20, 2)
+    assert caught[0].filename == __file__

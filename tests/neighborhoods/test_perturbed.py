@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -23,9 +24,10 @@ from margin_sklearn import (
 )
 from margin_sklearn.adapters.network import Network
 from margin_sklearn.adapters.registry import as_network
+from margin_sklearn.neighborhoods import embedded_rows, prepared_rows
 from margin_sklearn.neighborhoods import perturbed as pseudopoints
-from margin_sklearn.neighborhoods import prepared_rows
 from margin_sklearn.neighborhoods.cache import ByteBoundedCache
+from margin_sklearn.neighborhoods.combined_steps import CombinedSteps
 from margin_sklearn.neighborhoods.distinct import evenly
 from margin_sklearn.neighborhoods.perturbed import (
     MOST_DRAWS,
@@ -35,8 +37,8 @@ from margin_sklearn.neighborhoods.perturbed import (
 )
 
 # Inputs as they are.
-PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray)
-SPARSE = Network(torch.nn.Identity(), lambda rows: rows, np.asarray)
+PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray, torch.float64)
+SPARSE = Network(torch.nn.Identity(), lambda rows: rows, np.asarray, torch.float64)
 copies_are_told_of = pytest.mark.filterwarnings("ignore:.*are copies of others")
 
 
@@ -282,7 +284,7 @@ def test_data_too_large_to_be_held_whole_are_streamed_to_the_same_points(
         largest.append(rows.shape[0])
         return rows
 
-    network = Network(torch.nn.Identity(), prepare, np.asarray)
+    network = Network(torch.nn.Identity(), prepare, np.asarray, torch.float64)
     whole = pseudo_points(network, X, y, 100)
     assert max(largest) == 300
     cache.clear()
@@ -303,18 +305,170 @@ def test_data_too_large_to_be_held_whole_are_streamed_to_the_same_points(
     assert streamed.length == pytest.approx(whole.length)
 
 
-def test_very_wide_inputs_have_fewer_points(cache, monkeypatch, rng):
-    X, y = rng.normal(size=(50, 5)) @ rng.normal(size=(5, 40)), rng.integers(0, 2, 50)
-    monkeypatch.setattr(pseudopoints, "MAX_STEPS", 44 * 40)
-    points = pseudo_points(PLAIN, X, y, None)
-    assert 20 <= len(points.neighborhood.anchors) < 50
-    assert points.neighborhood.steps.size <= 44 * 40
+# --- many columns, many rows ----------------------------------------------------------------
+
+
+def assert_close(one, two):
+    """The same points, apart from rounding."""
+    np.testing.assert_array_equal(one.neighborhood.anchors, two.neighborhood.anchors)
+    np.testing.assert_array_equal(one.neighborhood.neighbors, two.neighborhood.neighbors)
+    np.testing.assert_array_equal(one.case, two.case)
+    assert one.neighborhood.distance == pytest.approx(two.neighborhood.distance)
+    assert one.neighborhood.spread == pytest.approx(two.neighborhood.spread)
+    assert one.length == pytest.approx(two.length, abs=1e-3)
+    steps = one.neighborhood.steps[np.arange(len(one.neighborhood.anchors))]
+    np.testing.assert_allclose(steps, two.neighborhood.steps, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("limit", ["MAX_STEPS", "MAX_WIDE_STEPS"])
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_steps_of_many_columns_are_combined_when_needed(
+    limit, form, offset, cache, monkeypatch, rng
+):
+    """Fewer samples are never scored for the sake of memory."""
+    X, y = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 90)), rng.integers(0, 2, 60)
+    X[:, 3] = offset
+    X[7, 5] = 1e7
+    monkeypatch.setattr(pseudopoints, "MOST_DRAWS", N_DRAWS)
+    network = replace(SPARSE, prepare=lambda rows: rows)
+    everything = pseudo_points(network, form(X), y, None)
     cache.clear()
-    monkeypatch.setattr(pseudopoints, "MAX_STEPS", 1)
-    with pytest.warns(LocalityWarning, match="rests on 1 different"):
-        points = pseudo_points(PLAIN, X, y, None)
-    assert points.neighborhood.steps.shape == (1, N_DRAWS, 40)
-    assert points.length == 1
+    monkeypatch.setattr(pseudopoints, limit, 0)
+    if limit == "MAX_WIDE_STEPS":
+        monkeypatch.setattr(embedded_rows, "WIDE", 0)
+        monkeypatch.setattr(embedded_rows, "TIMES", 1)
+    points = pseudo_points(network, form(X), y, None)
+    assert isinstance(points.neighborhood.steps, CombinedSteps)
+    assert points.neighborhood.steps.shape == everything.neighborhood.steps.shape
+    assert_close(points, everything)
+    assert_close(points.thinned(1), everything.thinned(1))
+    assert points.nbytes > 0
+
+
+def test_wide_rows_are_not_asked_for_again(monkeypatch, rng):
+    """After the inner products all is done without the columns."""
+    asked = []
+
+    def prepare(rows):
+        asked.append(len(rows))
+        return rows
+
+    network = Network(torch.nn.Identity(), prepare, np.asarray, torch.float64)
+    X, y = rng.normal(size=(100, 5)) @ rng.normal(size=(5, 3000)), rng.integers(0, 2, 100)
+    monkeypatch.setattr(prepared_rows, "WHOLE", 0)
+    pseudo_points(network, X, y, None)
+    # To hash them, for origin and unit, for the inner products (in 7 blocks: each with
+    # each), and for the points.
+    assert sum(asked) <= 1 + 3 * len(X) + len(X)
+
+
+def test_on_a_grid_combined_steps_lead_to_neighbors_too(monkeypatch):
+    line = np.arange(12.0)
+    X = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    monkeypatch.setattr(pseudopoints, "MAX_STEPS", 0)
+    hood = pseudo_points(PLAIN, X, (X[:, 0] > X[:, 1]).astype(int), None).neighborhood
+    steps = hood.steps[np.arange(144)]
+    assert np.median(np.linalg.norm(steps, axis=2)) == pytest.approx(1, rel=1e-4)
+
+
+def test_a_score_at_combined_steps_is_that_at_all_steps(monkeypatch, cache, rng):
+    X, y = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 90)), rng.integers(0, 2, 60)
+    model = LogisticRegression().fit(X, y)
+    monkeypatch.setattr(pseudopoints, "MOST_DRAWS", N_DRAWS)
+    expected = margin_auc_score(model, X, y)
+    cache.clear()
+    monkeypatch.setattr(embedded_rows, "WIDE", 0)
+    monkeypatch.setattr(embedded_rows, "TIMES", 1)
+    monkeypatch.setattr(pseudopoints, "MAX_WIDE_STEPS", 0)
+    assert margin_auc_score(model, X, y) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_warning_comes_before_the_work_if_columns_are_very_many(monkeypatch, rng):
+    def no_work(*args):
+        raise RuntimeError("work")
+
+    monkeypatch.setattr(pseudopoints, "distinct_rows", no_work)
+    X = scipy.sparse.random_array((300, 2**20), density=1e-5, rng=rng, format="csr")
+    with (
+        pytest.warns(UserWarning, match=r"TruncatedSVD"),
+        pytest.raises(RuntimeError, match="work"),
+    ):
+        pseudo_points(SPARSE, X, np.arange(300) % 2, None)
+
+
+@pytest.fixture
+def few_rows(monkeypatch):
+    """Neighbors among 200 rows only."""
+    monkeypatch.setattr(pseudopoints, "MOST_ROWS", 200)
+    monkeypatch.setattr(pseudopoints, "FEWEST_ROWS", 100)
+
+
+def test_neighbors_are_looked_for_among_so_many_rows_and_all_wanted_are_scored(few_rows, rng):
+    X, y = rng.normal(size=(1000, 2)), rng.integers(0, 2, 1000)
+    points = pseudo_points(PLAIN, X, y, 50)
+    assert len(points.neighborhood.anchors) == 50
+    some = np.union1d(points.neighborhood.anchors, points.neighborhood.neighbors)
+    assert len(some) <= 200
+    # If more are to be scored, neighbors are among as many.
+    assert len(pseudo_points(PLAIN, X, y, 300).neighborhood.anchors) == 300
+    points = pseudo_points(PLAIN, X, y, None)
+    assert len(points.neighborhood.anchors) == 1000
+    assert (points.case >= 0).all()
+
+
+def test_the_unit_is_that_of_all_samples(few_rows, rng):
+    for d in (1, 2, 4):
+        X, y = rng.uniform(size=(2000, d)), rng.integers(0, 2, 2000)
+        expected = nearest(X)
+        hood = pseudo_points(PLAIN, X, y, 200).neighborhood
+        assert hood.distance == pytest.approx(expected, rel=0.25)
+        assert distance_unit(PLAIN, X) == pytest.approx(expected, rel=0.25)
+        # Among 200 alone it would be larger by far.
+        assert nearest(X[:200]) > 1.5 * expected
+
+
+@copies_are_told_of
+def test_the_rows_searched_depend_neither_on_order_nor_on_copies(few_rows, rng):
+    X, y = rng.normal(size=(600, 3)), rng.integers(0, 3, 600)
+    one = pseudo_points(PLAIN, X, y, 50)
+    order = rng.permutation(np.repeat(np.arange(600), rng.integers(1, 4, 600)))
+    other = pseudo_points(PLAIN, X[order], y[order], 50)
+    np.testing.assert_array_equal(
+        X[one.neighborhood.anchors], X[order][other.neighborhood.anchors]
+    )
+    np.testing.assert_array_equal(one.neighborhood.steps, other.neighborhood.steps)
+    assert one.neighborhood.distance == other.neighborhood.distance
+    assert one.length == other.length
+
+
+def test_beyond_so_many_rows_the_rest_is_only_hashed(few_rows, monkeypatch, rng):
+    asked = []
+
+    def prepare(rows):
+        asked.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(prepared_rows, "WHOLE", 2**11)
+    network = Network(torch.nn.Identity(), prepare, np.asarray)
+    beyond = []
+    for n in (1000, 3000):
+        asked.clear()
+        pseudo_points(network, rng.normal(size=(n, 3)), rng.integers(0, 2, n), 50)
+        beyond.append(sum(asked) - n)
+    # Rows for origin and unit are up to 1,000.
+    assert beyond[0] == beyond[1]
+
+
+def test_inputs_are_those_of_the_networks_dtype(calls, rng):
+    X, y = rng.normal(size=(80, 3)), rng.integers(0, 2, 80)
+    network = replace(PLAIN, dtype=torch.float32)
+    points = pseudo_points(network, X, y, None)
+    once = len(calls)
+    assert pseudo_points(network, X.astype(np.float32), y.astype(np.int32), None) is points
+    assert len(calls) == once
+    with pytest.raises(ValueError, match="too large for float32"):
+        pseudo_points(network, 1e200 * X, y, None)
 
 
 def test_too_few_samples_to_calibrate_with_get_whole_steps(monkeypatch, blobs):
@@ -539,7 +693,7 @@ def test_points_are_computed_once_for_the_same_inputs_and_labels(blobs, calls):
     once = len(calls)
     assert once > 0
     # Another network and another array, with the same contents.
-    other = Network(torch.nn.ReLU(), lambda rows: rows + 0, np.asarray)
+    other = Network(torch.nn.ReLU(), lambda rows: rows + 0, np.asarray, torch.float64)
     assert pseudo_points(other, X.copy(), y.copy(), None) is first
     assert len(calls) == once
 

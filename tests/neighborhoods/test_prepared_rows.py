@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 
 from margin_sklearn.adapters.network import Network
-from margin_sklearn.neighborhoods import prepared_rows
+from margin_sklearn.neighborhoods import distinct, prepared_rows
+from margin_sklearn.neighborhoods.distinct import distances_from_mean
 from margin_sklearn.neighborhoods.prepared_rows import LARGEST, PreparedRows
 
 # Inputs as they are.
-NETWORK = Network(torch.nn.Identity(), lambda rows: rows, np.asarray)
+NETWORK = Network(torch.nn.Identity(), lambda rows: rows, np.asarray, torch.float64)
 SPARSE_FORMS = [
     scipy.sparse.csr_array,
     scipy.sparse.csr_matrix,
@@ -160,7 +161,7 @@ def test_sparse_is_dense(form, offset, rng):
         expected = np.linalg.norm(
             everything(rows)[index] - everything(rows)[index].mean(axis=0), axis=1
         )
-        np.testing.assert_allclose(rows.distances_from_mean(index), expected, rtol=1e-9)
+        np.testing.assert_allclose(distances_from_mean(rows, index), expected, rtol=1e-9)
 
 
 def test_sparse_data_stay_sparse(rng):
@@ -238,10 +239,13 @@ def test_streamed_rows_are_those_that_are_held(form, rng, monkeypatch):
         return rows
 
     monkeypatch.setattr(prepared_rows, "WHOLE", 0)
-    monkeypatch.setattr(prepared_rows, "chunk_length", lambda *_, **__: 50)
+    for module in (prepared_rows, distinct):
+        monkeypatch.setattr(module, "chunk_length", lambda *_, **__: 50)
     # From as many rows, as origin and unit depend on them.
     monkeypatch.setattr(prepared_rows, "N_ORIGIN", 50)
-    streamed = PreparedRows(Network(torch.nn.Identity(), prepare, np.asarray), X)
+    streamed = PreparedRows(
+        Network(torch.nn.Identity(), prepare, np.asarray, torch.float64), X
+    )
     monkeypatch.setattr(prepared_rows, "WHOLE", 2**20)
     held = prepared(X)
     assert streamed.unit == held.unit
@@ -259,20 +263,20 @@ def test_streamed_rows_are_those_that_are_held(form, rng, monkeypatch):
             found, expected = found.toarray(), expected.toarray()
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_allclose(
-        streamed.distances_from_mean(positions), held.distances_from_mean(positions)
+        distances_from_mean(streamed, positions), distances_from_mean(held, positions)
     )
     assert max(asked) <= 50
 
 
 def test_of_wide_samples_fewer_are_held_at_a_time():
-    X = np.ones((100, 2**16), dtype=np.float32)
+    X = np.ones((200, 2**16), dtype=np.float32)
     asked = []
 
     def prepare(rows):
         asked.append(len(rows))
         return rows
 
-    rows = PreparedRows(Network(torch.nn.Identity(), prepare, np.asarray), X)
+    rows = PreparedRows(Network(torch.nn.Identity(), prepare, np.asarray, torch.float64), X)
     assert rows.width == 2**16
     assert rows(slice(0, 2)).shape == (2, 2**16)
     assert max(asked) <= 16
@@ -296,5 +300,5 @@ def test_the_samples_are_left_as_they_were(rng):
         before = X.copy()
         rows = prepared(X)
         rows(slice(0, 60))
-        rows.distances_from_mean(np.arange(60))
+        distances_from_mean(rows, np.arange(60))
         assert np.abs(X - before).max() == 0

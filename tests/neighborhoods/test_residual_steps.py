@@ -263,6 +263,43 @@ def test_of_neighbors_that_are_known_none_is_looked_for_again(rng, monkeypatch):
     assert len(asked) == len(set(asked))
 
 
+@pytest.mark.parametrize("n_anchors", [40, 60, 90])
+def test_many_anchors_exchange_residuals_among_themselves(n_anchors, rng, monkeypatch):
+    X, asked = rng.normal(size=(100, 3)), []
+    search = module.nearest_neighbors
+
+    def counted(rows, n_rows, positions, n_neighbors):
+        asked.extend(positions)
+        return search(rows, n_rows, positions, n_neighbors)
+
+    monkeypatch.setattr(module, "nearest_neighbors", counted)
+    anchors = np.sort(rng.permutation(100)[:n_anchors])
+    few = neighborhood(X, anchors)
+    n_few = len(asked)
+    asked.clear()
+    monkeypatch.setattr(module, "N_DONORS", 10)
+    many = neighborhood(X, anchors)
+    assert n_anchors <= len(asked) < n_few
+    assert len(asked) < n_anchors + 3
+    # Neighbors, from which all is reconstructed, are those among all samples.
+    np.testing.assert_array_equal(many.neighbors, few.neighbors)
+    assert many.distance == few.distance
+    assert np.median(lengths(many)) == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 10])
+def test_the_distance_to_neighbors_among_more_samples_is_foreseen(d, rng):
+    X = rng.normal(size=(4000, d))
+    near, _ = module.nearest_neighbors(X[:1000].__getitem__, 1000, np.arange(1000), 16)
+    among_all = np.median(distances_to_others(X).min(axis=1))
+    found = np.median(near[:, 0]) * module.denser(near, 1000, 4000)
+    assert found == pytest.approx(among_all, rel=0.15)
+    assert module.denser(near, 1000, 1000) == 1
+    # Nothing is known of the dimension of a grid, or of very few samples.
+    assert module.denser(np.ones((5, 16)), 10, 20) == 1
+    assert module.denser(np.ones((5, 1)), 10, 20) == 1
+
+
 @pytest.mark.parametrize("n_dimensions", [1, 2])
 def test_steps_stay_in_the_subspace_of_the_data(n_dimensions, rng):
     basis, _ = np.linalg.qr(rng.normal(size=(10, n_dimensions)))

@@ -8,7 +8,7 @@ from margin_sklearn.adapters.network import Network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
 from margin_sklearn.neighborhoods.trust import label_trust
 
-PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray)
+PLAIN = Network(torch.nn.Identity(), np.asarray, np.asarray, torch.float64)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from margin_sklearn import (
     margin_auc_score,
 )
 from margin_sklearn.adapters.registry import as_network
+from margin_sklearn.neighborhoods import perturbed
+from margin_sklearn.neighborhoods.cache import ByteBoundedCache
 from margin_sklearn.neighborhoods.perturbed import N_DRAWS, pseudo_points
 from margin_sklearn.neighborhoods.transformed_rows import TransformedRows
 from margin_sklearn.scales.registry import get_scale
@@ -281,6 +283,23 @@ def test_behind_a_scaler_epochs_are_scored_where_the_network_sees_the_samples(di
     expected = score_of_an_epoch(pipeline, X * units, y)
     # Trained in float32, scored on the scaler's float64.
     assert max(scores(pipeline[-1])) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("labels", [np.asarray, lambda y: y.astype(str)])
+def test_behind_a_scaler_a_score_has_the_points_of_the_training(labels, digits, monkeypatch):
+    """The network sees float32 in both, whatever the scaler returns."""
+    X, y = digits
+    made = []
+    make = perturbed.distinct_rows
+    monkeypatch.setattr(
+        perturbed, "distinct_rows", lambda *args: made.append(1) or make(*args)
+    )
+    monkeypatch.setattr(perturbed, "PERTURBED_SAMPLES", ByteBoundedCache(2**28))
+    pipeline = make_pipeline(StandardScaler(), MarginClassifier(**BEST, max_epochs=2))
+    pipeline.fit(X, labels(y))
+    assert len(made) == 1
+    margin_auc_score(pipeline, X, labels(y))
+    assert len(made) == 1
 
 
 def test_at_most_so_many_samples_are_scored(noisy, monkeypatch):
