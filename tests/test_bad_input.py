@@ -524,7 +524,7 @@ CLASSIFIER = [
     Case("no such argument", {"module__widths": 3}, T, "widths"),
     Case("no such option", {"optimizer__nope": 3}, T, "nope"),
     Case("no such argument of the loss", {"criterion__nope": 3}, T, "nope"),
-    Case("width 10**12", {"module__hidden_layer_sizes": (10**12,)}, V, "6,000,000,000,002 w"),
+    Case("width 10**12", {"module__hidden_layer_sizes": (10**12,)}, V, "18,000,000,000,002 w"),
     Case("width 10**30", {"module__hidden_layer_sizes": 10**30}, V, "GiB"),
     Case("ConvNet for a table", {"module": ConvNet, "module__hidden_layer_sizes": 3}, T,
          "hidden_layer_sizes"),

@@ -42,6 +42,8 @@ def make(kind, X, y):
     """A fitted network without batch norm or dropout: its first layer can be rewritten."""
     if kind == "MarginClassifier":
         return MarginClassifier(
+            # The first layer is adapted to the inputs, so it must be linear.
+            module__embeddings=None,
             module__hidden_layer_sizes=(24,),
             module__batch_norm=False,
             module__dropout=0.0,

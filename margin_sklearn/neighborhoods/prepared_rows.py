@@ -8,7 +8,7 @@ import torch
 
 from ..data.rows import chunk_length, take_rows, to_tensor
 from .copies import group_equal
-from .row_keys import column_factors, row_keys
+from .row_keys import column_factors, keys_of_rows
 
 __all__ = ["PreparedRows", "SomeRows"]
 
@@ -116,7 +116,7 @@ class PreparedRows:
 
     def flat(self, index):
         """Network inputs at ``index``: flat, in float64, neither centred nor scaled."""
-        return self._values(index).astype(np.float64)
+        return self._values(index).astype(np.float64, copy=False)
 
     def _values(self, index):
         """Flat network inputs in its dtype, array or CSR."""
@@ -135,7 +135,8 @@ class PreparedRows:
         origin, unit = self._origin, self.unit
         with np.errstate(over="ignore"):
             if not self.sparse:
-                rows = (rows - origin) / unit
+                rows = rows - origin
+                rows /= unit
                 return np.clip(rows, -LARGEST, LARGEST, out=rows)
             if origin.any():
                 ones = scipy.sparse.csr_array(np.ones((rows.shape[0], 1)))
@@ -147,10 +148,10 @@ class PreparedRows:
     def _keys(self):
         factors = column_factors(self.width)
         if self._held is not None:
-            return row_keys(self._held, factors)
+            return keys_of_rows(self._held, factors)
         step = chunk_length(self.width)
         parts = (slice(start, start + step) for start in range(0, self.n, step))
-        return np.concatenate([row_keys(self._values(part), factors) for part in parts])
+        return np.concatenate([keys_of_rows(self._values(part), factors) for part in parts])
 
 
 class SomeRows:

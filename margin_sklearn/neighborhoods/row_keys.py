@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse
 
-__all__ = ["column_factors", "row_keys"]
+__all__ = ["column_factors", "keys_of_rows"]
 
 # The last step of splitmix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
 MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
@@ -24,7 +24,7 @@ def column_factors(width):
     return factors.astype(np.uint64) * np.uint64(2) + np.uint64(1)
 
 
-def row_keys(rows, factors):
+def keys_of_rows(rows, factors):
     """Hash of each row.
 
     Each value's bits are folded, multiplied by the factor of its column and folded again; the
@@ -44,8 +44,8 @@ def row_keys(rows, factors):
     Examples
     --------
     >>> import numpy as np
-    >>> from margin_sklearn.neighborhoods.row_keys import column_factors, row_keys
-    >>> keys = row_keys(np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]]), column_factors(2))
+    >>> from margin_sklearn.neighborhoods.row_keys import column_factors, keys_of_rows
+    >>> keys = keys_of_rows(np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]]), column_factors(2))
     >>> bool(keys[0] == keys[2]), bool(keys[0] == keys[1])
     (True, False)
     """

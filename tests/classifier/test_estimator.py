@@ -239,7 +239,8 @@ def test_sparse_data_are_never_dense_as_a_whole(rng, monkeypatch):
     rows, toarray = [], scipy.sparse.csr_array.toarray
 
     def recording(self, *args, **kwargs):
-        rows.append(self.shape[0])
+        if self.shape[1] == 3000:  # samples, not products of samples
+            rows.append(self.shape[0])
         return toarray(self, *args, **kwargs)
 
     monkeypatch.setattr(scipy.sparse.csr_array, "toarray", recording)
