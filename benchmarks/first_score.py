@@ -1,15 +1,17 @@
 """CPU time and memory of the first score on a data set, beside two epochs of the fit.
 
 Each case runs in a process of its own: the first ``margin_auc_score`` of a network on samples
-that nothing was scored on before. ``python benchmarks/first_score.py --cases letter tall``
+that nothing was scored on before. Linux only.
+
+    python benchmarks/first_score.py [--cases letter tall]
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse
@@ -74,9 +76,12 @@ CASES = {
 }
 
 
-def peak():
-    """Largest resident memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+def megabytes(field):
+    """``VmRSS``, the current memory, or ``VmHWM``, its peak since the last reset."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"/proc/self/status has no {field}: this needs Linux.")
 
 
 def cpu(function):
@@ -100,11 +105,13 @@ def measure(name):
             module__hidden_layer_sizes=HIDDEN, batch_size=128, max_epochs=1, random_state=0
         )
         two = 2 * min(cpu(lambda: model.fit(X, y))[0] for _ in range(2 if len(y) < 2e5 else 1))
-    before = peak()
+    # The fit's own peak would hide that of the score.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = megabytes("VmRSS")
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         first, _ = cpu(lambda: margin_auc_score(model, X, y))
-    more = peak() - before
+    more = megabytes("VmHWM") - before
     second, _ = cpu(lambda: margin_auc_score(model, X, y))
     print(
         f"{name:20} {X.shape!s:18} first {first:6.2f} s  next {second:5.2f} s  "

@@ -5,6 +5,8 @@ import scipy.sparse
 
 __all__ = ["column_factors", "keys_of_rows"]
 
+# Numbers hashed at a time: intermediate results stay in the cache.
+MAX_NUMBERS = 2**16
 # The last step of splitmix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
 MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
@@ -54,7 +56,11 @@ def keys_of_rows(rows, factors):
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
         keys = sums[rows.indptr[1:]] - sums[rows.indptr[:-1]]
     else:
-        keys = _folded(rows, factors).sum(axis=1, dtype=np.uint64)
+        keys = np.empty(len(rows), dtype=np.uint64)
+        step = max(1, MAX_NUMBERS // max(1, rows.shape[1]))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            keys[part] = _folded(rows[part], factors).sum(axis=1, dtype=np.uint64)
     for shift, factor in MIX:
         keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
     return keys ^ (keys >> np.uint64(31))
