@@ -102,7 +102,7 @@ def plain_skorch(X, y, module_class, settings, batch, epochs, device):
         lr=1e-2,
         callbacks=[
             LRScheduler(
-                "OneCycleLR",
+                torch.optim.lr_scheduler.OneCycleLR,
                 step_every="batch",
                 max_lr=1e-2,
                 total_steps=epochs * -(-len(X) // batch) + 1,

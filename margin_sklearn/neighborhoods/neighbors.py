@@ -13,8 +13,8 @@ __all__ = ["nearest_neighbors", "row_distances"]
 N_SPARE = 8
 # Numbers in the rows compared at a time with all queries, eight times as many at most.
 MAX_NUMBERS = 2**24
-# Distances held at a time (4 MB).
-MAX_DISTANCES = 2**19
+# Distances held at a time (2 MB).
+MAX_DISTANCES = 2**18
 # Largest error of |a|² - 2ab + |b|², in units of (|a| + |b|)².
 ROUNDING = 8 * np.finfo(np.float64).eps
 # Tolerated rounding error as a share of the nearest squared distance: in the choice of

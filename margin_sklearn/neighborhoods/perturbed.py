@@ -225,10 +225,12 @@ def _make(prepared, y, max_samples, seed):
     n_steps = min(MOST_DRAWS, N_POINTS // n_anchors, MAX_STEPS // (n_anchors * width))
     n_steps = max(N_DRAWS, n_steps)
     combine = is_wide(n, width) or n_anchors * n_steps * width > MAX_STEPS
+    counts = _label_counts(distinct.group, y, n)
+    # Before the steps are made, because both need memory.
+    length = _length(distinct, counts)
     hood = local_neighborhood(
         distinct.rows, n, anchors, n_steps, n_total=distinct.n_total, combine=combine
     )
-    counts = _label_counts(distinct.group, y, n)
     number = np.full(n, -1)
     number[anchors] = np.arange(n_anchors)
     of_sample = np.where(distinct.group >= 0, number[distinct.group], -1)
@@ -256,7 +258,7 @@ def _make(prepared, y, max_samples, seed):
             hood.spread * prepared.unit,
             distinct.first[hood.neighbors],
         ),
-        _length(distinct, counts),
+        length,
         anchor,
         label,
         cases,
