@@ -59,7 +59,7 @@ def by_hand(X, y, module_class, settings, batch, epochs, device):
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 1e-2, total_steps=n_steps + 1, cycle_momentum=False
     )
-    criterion = torch.nn.CrossEntropyLoss()
+    criterion = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
     for _ in range(epochs):
         module.train()
         total = torch.zeros((), device=device)
@@ -96,6 +96,7 @@ def plain_skorch(X, y, module_class, settings, batch, epochs, device):
         module__input_shape=X.shape[1:],
         module__n_classes=int(y.max()) + 1,
         criterion=torch.nn.CrossEntropyLoss,
+        criterion__label_smoothing=0.1,
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=1e-2,
         optimizer__fused=True,

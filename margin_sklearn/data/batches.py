@@ -211,8 +211,8 @@ class Batches:
             sizes = [stop - start for start, stop in pairwise(cuts)]
             # Views of the gathered rows that autograd takes for tensors of their own, because
             # a module may modify its batch in place.
-            x, y, weight = (
+            inputs, y, weight = (
                 [None] * len(sizes) if part is None else part.unsafe_split_with_sizes(sizes)
                 for part in (x, *data.labels(row_index))
             )
-            yield from zip(x, zip(y, weight, strict=True), strict=True)
+            yield from zip(inputs, zip(y, weight, strict=True), strict=True)
