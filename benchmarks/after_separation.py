@@ -80,6 +80,8 @@ def spread(name, seed, batch_norm, weight_decay):
         module__hidden_layer_sizes=(128, 128),
         module__dropout=0.0,
         module__batch_norm=batch_norm,
+        module__embeddings=None,
+        criterion="cross_entropy",
         optimizer="sgd",
         optimizer__momentum=0.9,
         lr=0.01,

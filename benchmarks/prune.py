@@ -95,7 +95,11 @@ class Task:
 
     def estimator(self, seed):
         """SGD with momentum, batch norm, weight decay."""
-        network = {"module__hidden_layer_sizes": (256, 256), "module__dropout": 0.0}
+        network = {
+            "module__hidden_layer_sizes": (256, 256),
+            "module__dropout": 0.0,
+            "module__embeddings": None,
+        }
         if self.network == "ConvNet":
             channels = (16, 32, 32) if self.data == "cifar10_12k" else (16, 32)
             network = {"module": ConvNet, "module__channels": channels}
@@ -110,6 +114,7 @@ class Task:
             optimizer__momentum=0.9,
             lr=0.02 if self.decay == 1 else 0.05,
             lr_schedule="constant",
+            criterion="cross_entropy",
             weight_decay=1e-4 if self.decay == 1 else 5e-4,
             batch_size=256 if self.short else 128,
             max_epochs=200 if self.decay == 1 else 80,

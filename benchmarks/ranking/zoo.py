@@ -105,11 +105,13 @@ def estimator(task, settings, seed):
         )
     else:
         module["module__hidden_layer_sizes"] = (settings["width"],) * settings["depth"]
+        module["module__embeddings"] = None
     if optimizer == "sgd":
         module["optimizer__momentum"] = 0.9
     network = MarginClassifier(
         lr=LR[optimizer, settings["lr"]],
         lr_schedule="constant",
+        criterion="cross_entropy",
         weight_decay=WEIGHT_DECAY[optimizer, settings["weight_decay"]],
         optimizer=optimizer,
         max_epochs=settings["epochs"],
@@ -129,6 +131,7 @@ def cycle_network(settings, seed):
         weight_decay=settings["weight_decay"],
         max_epochs=settings["epochs"],
         batch_size=settings["batch_size"],
+        criterion="smooth_cross_entropy",
         criterion__label_smoothing=settings["label_smoothing"],
         module__hidden_layer_sizes=(settings["width"],) * settings["depth"],
         module__dropout=settings["dropout"],
