@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from .scores import SCORES, VALIDATION
-from .tasks import TASKS
+from .tasks import CYCLE_TASKS, TASKS
 from .zoo import N_CANDIDATES
 
 __all__ = [
@@ -46,7 +46,8 @@ def by_task(results):
             part[f"shortlist {size}"] = _shortlist(part, size)
         accuracy = part["test"].to_numpy()
         good = accuracy >= np.quantile(accuracy, 0.4)
-        for score in (*scores, *VALIDATION, *(f"shortlist {size}" for size in SHORTLISTS)):
+        validated = [name for name in VALIDATION if name in part]
+        for score in (*scores, *validated, *(f"shortlist {size}" for size in SHORTLISTS)):
             value = part[score].to_numpy(dtype=float)
             if np.isnan(value).any():
                 continue
@@ -82,7 +83,7 @@ def by_task(results):
                 }
             )
     frame = pd.DataFrame(rows)
-    tasks = {task.name: task for task in TASKS}
+    tasks = {task.name: task for task in (*TASKS, *CYCLE_TASKS)}
     frame["tuning"] = frame["task"].map(lambda name: tasks[name].tuning)
     frame["kind"] = frame["task"].map(lambda name: tasks[name].kind)
     return frame
@@ -181,6 +182,9 @@ def by_hyperparameter(results, scores=("margin_auc_score", "cv5", "frobenius")):
     settings = [name for name in results if name.startswith("setting ")]
     scores = [name for name in scores if name in results]
     signs = []
+    # Settings that a kind of network lacks, and those that are None, are read as NaN.
+    results = results.copy()
+    results[settings] = results[settings].astype(object).fillna("None")
     for _, part in results.groupby(["task", "seed"]):
         part = part.sort_values("candidate")
         for first in range(0, len(part), 3):
@@ -191,7 +195,7 @@ def by_hyperparameter(results, scores=("margin_auc_score", "cv5", "frobenius")):
                 changed = [
                     name.removeprefix("setting ")
                     for name in settings
-                    if pd.notna(a[name]) and a[name] != b[name]
+                    if a[name] != b[name]
                 ]
                 sign = np.sign(a["test"] - b["test"])
                 signs.append(
