@@ -193,9 +193,7 @@ def by_hyperparameter(results, scores=("margin_auc_score", "cv5", "frobenius")):
                 if np.isnan(a["test"]) or np.isnan(b["test"]) or a["test"] == b["test"]:
                     continue
                 changed = [
-                    name.removeprefix("setting ")
-                    for name in settings
-                    if a[name] != b[name]
+                    name.removeprefix("setting ") for name in settings if a[name] != b[name]
                 ]
                 sign = np.sign(a["test"] - b["test"])
                 signs.append(
