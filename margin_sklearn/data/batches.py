@@ -55,6 +55,8 @@ class Samples(Dataset):
         Row indices of the samples that batches are made of; None for all samples.
     order : torch.Tensor of int64 of shape (n_active,) or None
         Row indices in the order of the current epoch.
+    generator : torch.Generator or None
+        Draws the order of each epoch, on the CPU; None is torch's default generator.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Samples(Dataset):
         self.dtype = dtype
         self.active: torch.Tensor | None = None
         self.order: torch.Tensor | None = None
+        self.generator: torch.Generator | None = None
         if not isinstance(X, torch.Tensor) and not scipy.sparse.issparse(X):
             X = np.asarray(X)
         self.shape = tuple(X.shape)
@@ -127,6 +130,16 @@ class Samples(Dataset):
         """
         self.active = rows
 
+    def draw_from(self, generator: torch.Generator | None) -> None:
+        """Draw the order of the epochs from a generator.
+
+        Parameters
+        ----------
+        generator : torch.Generator or None
+            On the CPU.
+        """
+        self.generator = generator
+
     def labels(
         self, row_index: slice | torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
@@ -156,7 +169,8 @@ class Batches:
         If the last batch would be a single sample, it is added to the batch before it, because
         batch norm cannot train on one sample.
     shuffle : bool, default=False
-        Whether each epoch visits the samples in a new order, drawn from torch's generator.
+        Whether each epoch visits the samples in a new order, drawn from the generator of
+        ``dataset``.
 
     Yields
     ------
@@ -189,8 +203,9 @@ class Batches:
         active = None if data.active is None else data.active.to(device)
         n = len(data) if active is None else len(active)
         if self.shuffle:
-            # On the device where resident data are indexed, so nothing is copied per batch.
-            order = torch.randperm(n, device=device)
+            # Drawn on the CPU, so that it is the same for every device, and copied to where
+            # the data are indexed once per epoch.
+            order = torch.randperm(n, generator=data.generator).to(device)
             if active is not None:
                 order = active[order]
         else:

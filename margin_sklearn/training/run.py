@@ -56,6 +56,9 @@ class TrainingRun:
         The callbacks of this package.
     generators : list of torch.Tensor
         State of torch's generators at the end of training; the next training starts from it.
+    order_state : torch.Tensor
+        The same for the generator of the order of the samples, which nothing else draws from:
+        dropout and callbacks do not change the order.
     """
 
     def __init__(self, settings, X, *, n_classes, device, seed, names=None):
@@ -90,6 +93,7 @@ class TrainingRun:
             )
             try_criterion(self.net.criterion_, n_classes, device)
             self.generators = generator_state(device)
+        self.order_state = _order_generator(seed).get_state()
 
     def _in_order(self, users):
         """All callbacks in calling order."""
@@ -247,6 +251,9 @@ class TrainingRun:
             for _, callback in self._others()
             if callback is not self.progress
         )
+        order = torch.Generator()
+        order.set_state(self.order_state)
+        samples.draw_from(order)
         with seeded(self.device, state=self.generators), recording(), self._threads():
             try:
                 with net.calling(callbacks):
@@ -261,6 +268,7 @@ class TrainingRun:
                 if self.progress is not None:
                     self.progress.close()
             self.generators = generator_state(self.device)
+        self.order_state = order.get_state()
         if self.interrupted:
             warn_caller(
                 f"Training was interrupted after {self.n_epochs} epochs; the network is "
@@ -355,6 +363,12 @@ class TrainingRun:
         """
         chunks = logits_by_chunk(self.net, X, names)
         return np.concatenate([logits.argmax(axis=1) for logits in chunks])
+
+
+def _order_generator(seed):
+    """The generator of the order of the samples, independent of the one seeded alike."""
+    of_order = np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(of_order >> 1))
 
 
 def _free_name(name, taken):

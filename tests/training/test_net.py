@@ -21,9 +21,13 @@ def test_fit_is_the_hand_written_loop(digits, schedule):
         device="cpu",
     ).fit(X, y)
     before = torch.get_rng_state()
-    torch.manual_seed(int(np.random.RandomState(7).randint(2**31 - 1)))
+    seed = int(np.random.RandomState(7).randint(2**31 - 1))
+    torch.manual_seed(seed)
     module = MLP((64,), 10)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.01, fused=True)
+    # The order of the samples has a generator of its own.
+    of_order = np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0]
+    generator = torch.Generator().manual_seed(int(of_order >> 1))
     scheduler = None
     if schedule == "one_cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
@@ -32,7 +36,7 @@ def test_fit_is_the_hand_written_loop(digits, schedule):
     inputs, targets = torch.tensor(X, dtype=torch.float32), torch.tensor(y)
     for epoch in range(3):
         module.train()
-        order = torch.randperm(len(y))
+        order = torch.randperm(len(y), generator=generator)
         for start in range(0, len(y), 50):
             index = order[start : start + 50]
             optimizer.zero_grad()

@@ -376,3 +376,31 @@ def test_a_failed_fit_puts_back_modules_whose_buffers_change_their_size(digits):
         model.set_params(lr=1e38).fit(X, y)
     assert model.net_.module_.n_steps == n_steps
     np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_dropout_does_not_change_the_order_of_the_samples(digits):
+    X, y = digits
+
+    class Orders(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.orders = []
+
+        def on_epoch_end(self, net, dataset_train=None, **kwargs):
+            self.orders.append(dataset_train.order.tolist())
+
+    def orders(dropout):
+        model = MarginClassifier(
+            callbacks=[("orders", Orders())],
+            module__dropout=dropout,
+            max_epochs=2,
+            random_state=0,
+            warm_start=True,
+            device="cpu",
+        ).fit(X, y)
+        first = dict(model.net_.callbacks_)["orders"].orders
+        return first + dict(model.fit(X, y).net_.callbacks_)["orders"].orders
+
+    without = orders(0.0)
+    assert orders(0.3) == without
+    # Every epoch has another one.
+    assert len({tuple(order) for order in without}) == 4

@@ -39,13 +39,13 @@ def same(one, other):
 def test_training_continues_from_a_restored_state_as_if_nothing_had_happened(iris, settings):
     model = trained(iris, settings, warm_start=True)
     net, run = model.net_, model._run
-    state = NetState.copy(net, history=True, generators=run.generators)
+    state = NetState.copy(net, history=True, generators=[run.order_state, *run.generators])
     expected = weights(model.fit(*iris).net_)
     assert not state.holds(net)
     state.restore(net)
     assert state.holds(net)
     assert len(net.history) == 2
-    run.generators = state.generators
+    run.order_state, *run.generators = state.generators
     assert same(weights(model.fit(*iris).net_), expected)
     assert len(net.history) == 4
 
