@@ -184,7 +184,8 @@ class Batches:
         self.batch_size = batch_size
         self.shuffle = shuffle
 
-    def _starts(self) -> list[int]:
+    def starts(self) -> list[int]:
+        """Position of the first sample of each batch, in the order of an epoch."""
         active = self.dataset.active
         n = len(self.dataset) if active is None else len(active)
         starts = list(range(0, n, self.batch_size))
@@ -193,7 +194,7 @@ class Batches:
         return starts
 
     def __len__(self) -> int:
-        return len(self._starts())
+        return len(self.starts())
 
     def __iter__(
         self,
@@ -211,7 +212,7 @@ class Batches:
         else:
             order = torch.arange(n, device=data.device) if active is None else active
         data.order = order
-        starts = self._starts()
+        starts = self.starts()
         # Rows of several batches are gathered at once, which costs less than one by one.
         together = max(1, GATHERED // max(1, self.batch_size * math.prod(data.shape[1:])))
         together = together if data.resident else 1

@@ -24,6 +24,10 @@ class MarginHistory(Callback):
         Margins of the last epoch, in batch order. Available only during training.
     """
 
+    def initialize(self):
+        self.on_train_end(None)
+        return self
+
     def on_epoch_begin(self, net, **kwargs):
         self.logits_ = []
         self.targets_ = []

@@ -332,11 +332,9 @@ class MarginNet(ClassifierMixin, NeuralNet):
             self.notify("on_batch_end", batch=shown, training=training, **step)
         values = torch.stack(losses).tolist()
         loss = float(np.average(values, weights=sizes))
-        if self._must_converge and not math.isfinite(loss):
-            raise ValueError(
-                f"The training loss became {loss} in epoch {len(self.history)}: training "
-                "diverged. Lower lr, or scale the input (StandardScaler)."
-            )
+        diverged = self.divergence(loss)
+        if self._must_converge and diverged is not None:
+            raise diverged
         self.history.record(prefix + "_loss", loss)
         self.history.record(prefix + "_batch_count", len(sizes))
         if self.records_batches:
@@ -345,6 +343,15 @@ class MarginNet(ClassifierMixin, NeuralNet):
                 row[name] = value
             earlier = [row[name] for row in self.history[:-1] if name in row]
             self.history.record(name + "_best", loss < min(earlier, default=math.inf))
+
+    def divergence(self, loss):
+        """The error to raise for the loss of an epoch, or None if the loss is finite."""
+        if math.isfinite(loss):
+            return None
+        return ValueError(
+            f"The training loss became {loss} in epoch {len(self.history)}: training "
+            "diverged. Lower lr, or scale the input (StandardScaler)."
+        )
 
     # --- pickling -------------------------------------------------------------------
 

@@ -232,6 +232,59 @@ class TrainingRun:
         self.separation.judge(margins)
         return margins
 
+    def note_epoch(self, loss, n_batches, accuracy, margin):
+        """Record an epoch that was trained elsewhere, as skorch's loop records one.
+
+        Parameters
+        ----------
+        loss, accuracy, margin : float
+            Means over the samples.
+        n_batches : int
+
+        Returns
+        -------
+        error : ValueError or None
+            If training diverged.
+        """
+        history = self.net.history
+        history.new_epoch()
+        history.record("epoch", len(history))
+        error = self.net.divergence(loss)
+        if error is None:
+            for name, value in (
+                ("train_loss", loss),
+                ("train_batch_count", n_batches),
+                ("train_accuracy", accuracy),
+                ("train_margin", margin),
+            ):
+                history.record(name, value)
+        return error
+
+    def trained(self, samples, optimizer_state, order_state):
+        """Adopt the end of a training that was made elsewhere, on the weights of the module.
+
+        Parameters
+        ----------
+        samples : Samples
+        optimizer_state : list of dict
+            torch's state of each parameter.
+        order_state : torch.Tensor
+            State of the generator of the order of the samples.
+
+        Raises
+        ------
+        ValueError
+            If the network gives logits that are not finite.
+        """
+        optimizer = self.net.optimizer_
+        for parameter, state in zip(self.net.module_.parameters(), optimizer_state, strict=True):
+            optimizer.state[parameter] = state
+        self.net.interrupted_ = False
+        self.order_state = order_state
+        self.net.evaluation_network()
+        with recording(), self._threads():
+            self.separation.conclude(self.net, samples, weights_changed=False)
+
     def _schedule(self, samples, epochs):
         """The (name, callback) entry that sets the learning rates of one training."""
         settings = self.settings

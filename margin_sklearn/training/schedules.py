@@ -14,6 +14,7 @@ __all__ = [
     "continued_schedule",
     "learning_rate",
     "one_cycle",
+    "rates_of_steps",
 ]
 
 SCHEDULES = ("one_cycle", "constant")
@@ -82,6 +83,22 @@ def one_cycle(n_steps):
     return np.where(step < peak, rising, falling)
 
 
+def rates_of_steps(schedule, lr, n_steps):
+    """Learning rates of the steps of a training.
+
+    Parameters
+    ----------
+    schedule : {"one_cycle", "constant"}
+    lr : float
+    n_steps : int
+
+    Returns
+    -------
+    rates : ndarray of float64 of shape (n_steps,)
+    """
+    return lr * one_cycle(n_steps) if schedule == "one_cycle" else np.full(n_steps, float(lr))
+
+
 def _half_cosine(start, end, share):
     return end + (start - end) / 2 * (1 + np.cos(math.pi * share))
 
@@ -114,8 +131,10 @@ class Schedule(Callback):
         self.step_, self.scheduler_ = 0, None
         if self.schedule == "one_cycle":
             # As Python floats: assigning them costs nothing per step.
-            factors = one_cycle(self.n_steps)
-            self.rates_ = [(group["lr"] * factors).tolist() for group in self.groups_]
+            self.rates_ = [
+                rates_of_steps(self.schedule, group["lr"], self.n_steps).tolist()
+                for group in self.groups_
+            ]
             self._set_rates()
         else:
             self.scheduler_ = self._build(net.optimizer_)

@@ -81,14 +81,45 @@ class Separation(Callback):
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
         if self.separated_:
             return
-        self.separated_ = self._separates(net, dataset_train)
-        self.known_at_ = len(net.history)
-        if self.separated_:
-            if self.epoch_ is None:
-                self.epoch_ = len(net.history)
-            if self.stop:
-                self.stopped_ = True
-                raise StopTraining
+        self.note(self._separates(net, dataset_train), len(net.history))
+        if self.separated_ and self.stop:
+            self.stopped_ = True
+            raise StopTraining
+
+    def n_suspects(self, n_samples):
+        """Number of samples that are evaluated first, and how many errors they may have."""
+        allowed = self._allowed(n_samples)
+        return min(N_SUSPECTS + allowed, n_samples), allowed
+
+    def note(self, separated, epoch):
+        """Record the answer after an epoch.
+
+        Parameters
+        ----------
+        separated : bool
+        epoch : int
+            From 1.
+        """
+        self.separated_, self.known_at_ = separated, epoch
+        if separated and self.epoch_ is None:
+            self.epoch_ = epoch
+
+    def note_suspects(self, net, dataset, order, finite):
+        """Record the answer after an epoch whose suspects were evaluated elsewhere.
+
+        Parameters
+        ----------
+        net : MarginNet
+        dataset : Samples
+        order : torch.Tensor of int64 of shape (n_samples,) or None
+            Row indices of all samples, in evaluation order; None if there were too many errors
+            among the suspects.
+        finite : bool
+            Whether the margins of the suspects were finite.
+        """
+        self.margins_, self.finite_ = None, finite
+        separated = order is not None and self._all_correct(net, dataset, order)
+        self.note(separated, len(net.history))
 
     def adopt(self, stop, share):
         """Continue training with another separation criterion."""
@@ -126,12 +157,11 @@ class Separation(Callback):
     def _separates(self, net, dataset):
         n, network = len(dataset), net.evaluation_network()
         self.margins_, self.finite_ = None, True
-        # Not floor((1 - share) * n), because 1 - 0.9 is slightly less than 0.1.
-        allowed = n - math.ceil(self.share * n - 1e-9 * n)
+        n_suspects, allowed = self.n_suspects(n)
         order = torch.arange(n)
         margins = self.margin_history.margins_
         if margins is not None and len(margins) == n:
-            few = margins.topk(min(N_SUSPECTS + allowed, n), largest=False).indices
+            few = margins.topk(n_suspects, largest=False).indices
             suspects = dataset.order[few.to(dataset.order.device)]
             parts = [margins for _, margins in sample_margins(network, dataset, suspects)]
             margins_of_few = torch.cat(parts)
@@ -140,8 +170,17 @@ class Separation(Callback):
                 return False
             # Smallest margins first, so that errors are found early.
             order = dataset.order[margins.argsort().to(dataset.order.device)]
-        found = np.empty(n)
-        for rows, margins in sample_margins(network, dataset, order):
+        return self._all_correct(net, dataset, order)
+
+    def _allowed(self, n):
+        """Number of errors among n samples that the share allows."""
+        # Not floor((1 - share) * n), because 1 - 0.9 is slightly less than 0.1.
+        return n - math.ceil(self.share * n - 1e-9 * n)
+
+    def _all_correct(self, net, dataset, order):
+        """Evaluate all samples in this order, until there is one error too many."""
+        allowed, found = self._allowed(len(dataset)), np.empty(len(dataset))
+        for rows, margins in sample_margins(net.evaluation_network(), dataset, order):
             self.finite_ = self.finite_ and bool(margins.isfinite().all())
             found[rows.cpu().numpy()] = margins.cpu().numpy()
             allowed -= int((~(margins > 0)).sum())

@@ -1,0 +1,220 @@
+"""Many torch modules of one architecture, computed as one."""
+
+import torch
+from torch import nn
+
+from .stacked_layers import layers_form, layers_key
+
+__all__ = ["StackedModules", "architecture"]
+
+
+def architecture(module, origin=()):
+    """What modules must have in common to be stacked, or None.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    origin : tuple
+        How the module was made: its class or function and the arguments. Modules that are not
+        sequences of known layers are alike only if they were made alike.
+
+    Returns
+    -------
+    key : tuple or None
+        None if the module cannot be stacked: some weights are not float32, or do not train.
+    """
+    weights = list(module.named_parameters())
+    device = weights[0][1].device if weights else None
+    if not weights or not all(
+        weight.dtype == torch.float32
+        and weight.requires_grad
+        and weight.device == device
+        and not isinstance(weight, nn.parameter.UninitializedTensorMixin)
+        for _, weight in weights
+    ):
+        return None
+    if any(_hooked(part) for part in module.modules()):
+        return None
+    shapes = tuple((name, tuple(weight.shape)) for name, weight in weights)
+    known = layers_key(module)
+    return (known, shapes) if known is not None else (type(module), origin, shapes)
+
+
+def _hooked(module):
+    """Whether calling a module does more than its ``forward``."""
+    return any(
+        getattr(module, name, None)
+        for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+    )
+
+
+class StackedModules:
+    """K modules of one architecture as one function of their stacked weights.
+
+    Modules that are sequences of linear layers, batch norms, activations, dropout and
+    numerical embeddings (such as :class:`MLP`) are computed layer by layer, all modules in one
+    operation. Others are computed by :func:`torch.func.vmap`.
+
+    While the modules are *bound*, their own weights are views of the stacked ones, so each of
+    them computes with the present weights.
+
+    Parameters
+    ----------
+    modules : list of torch.nn.Module
+        With the same :func:`architecture`.
+
+    Attributes
+    ----------
+    layered : bool
+        Whether the modules are computed layer by layer.
+    flat : torch.Tensor of float32 of shape (n_modules, n_weights)
+        The weights, a row per module.
+    weights : dict of str to torch.Tensor
+        Views of ``flat`` by parameter, of shape (n_modules, ...), that record gradients.
+    buffers : dict of str to torch.Tensor
+        Of shape (n_modules, ...).
+    """
+
+    def __init__(self, modules):
+        self.modules = modules
+        named = list(modules[0].named_parameters())
+        self._sizes = [weight.numel() for _, weight in named]
+        self.flat = torch.empty(
+            len(modules), sum(self._sizes), device=named[0][1].device, dtype=named[0][1].dtype
+        )
+        self.weights = {
+            name: view.view(len(modules), *weight.shape)
+            for (name, weight), view in zip(named, self.flat.split(self._sizes, 1), strict=True)
+        }
+        with torch.no_grad():
+            for k, module in enumerate(modules):
+                for name, weight in module.named_parameters():
+                    self.weights[name][k].copy_(weight)
+        for weight in self.weights.values():
+            weight.requires_grad_()
+        self.buffers = {
+            name: torch.stack([dict(module.named_buffers())[name] for module in modules])
+            for name, _ in modules[0].named_buffers()
+        }
+        form = layers_form(modules)
+        self.layered = form is not None
+        self._form = _vmapped(modules[0]) if form is None else form
+
+    def __len__(self):
+        return len(self.modules)
+
+    def logits(self, x, training=False):
+        """Logits of every module.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_modules, n_samples, ...)
+            The inputs of each module.
+        training : bool, default=False
+            Whether batch norm and dropout work as in training.
+
+        Returns
+        -------
+        logits : torch.Tensor of shape (n_modules, n_samples, n_classes)
+        """
+        return self._form(self.weights, self.buffers, x, training)
+
+    def agrees(self, x):
+        """Whether the modules give the same logits one by one, for some inputs.
+
+        A module may do what cannot be stacked: keep its state elsewhere than in buffers, or
+        depend on values of its input.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_samples, ...)
+
+        Returns
+        -------
+        same : bool
+        """
+        try:
+            with torch.no_grad():
+                together = self.logits(x.expand(len(self), *x.shape).clone())
+                for k in {0, len(self) - 1}:
+                    module = self.modules[k].eval()
+                    if not torch.allclose(together[k], module(x.clone()), 1e-3, 1e-3):
+                        return False
+            before = {name: buffer.clone() for name, buffer in self.buffers.items()}
+            try:
+                self.logits(x.expand(len(self), *x.shape).clone(), training=True).sum().backward()
+            finally:
+                self.buffers = before
+                for weight in self.weights.values():
+                    weight.grad = None
+        except (RuntimeError, ValueError, TypeError, NotImplementedError):
+            # What torch raises for operations that vmap does not know differs by operation.
+            return False
+        return True
+
+    def bind(self):
+        """Make the weights of the modules views of the stacked weights."""
+        self._own = [
+            {name: tensor.data for name, tensor in _tensors(module)} for module in self.modules
+        ]
+        for k, module in enumerate(self.modules):
+            for name, tensor in _tensors(module):
+                stacked = self.weights[name] if name in self.weights else self.buffers[name]
+                tensor.data = stacked.detach()[k]
+
+    def release(self):
+        """Give the modules weights of their own again, with the present values."""
+        for module, own in zip(self.modules, self._own, strict=True):
+            for name, tensor in _tensors(module):
+                # In the memory layout that they had, such as channels-last.
+                tensor.data = own[name].copy_(tensor.data)
+
+    def gradients(self, out):
+        """Copy the gradients into a tensor shaped like ``flat``, and forget them.
+
+        Parameters
+        ----------
+        out : torch.Tensor of shape (n_modules, n_weights)
+        """
+        for weight, part in zip(
+            self.weights.values(), out.split(self._sizes, dim=1), strict=True
+        ):
+            part.view(weight.shape).copy_(weight.grad)
+            weight.grad = None
+
+    def parts(self, row):
+        """Split a row like those of ``flat`` into tensors of the shapes of the parameters.
+
+        Parameters
+        ----------
+        row : torch.Tensor of shape (n_weights,)
+
+        Returns
+        -------
+        parts : list of torch.Tensor
+            Views, in the order of ``parameters()`` of a module.
+        """
+        return [
+            part.view(weight.shape[1:])
+            for part, weight in zip(row.split(self._sizes), self.weights.values(), strict=True)
+        ]
+
+
+def _tensors(module):
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _vmapped(module):
+    """Any module as a function of stacked weights, by torch.func."""
+
+    def call(weights, buffers, x):
+        return torch.func.functional_call(module, (weights, buffers), (x,))
+
+    each = torch.func.vmap(call, randomness="different")
+
+    def logits(weights, buffers, x, training):
+        if module.training != training:
+            module.train(training)
+        return each(weights, buffers, x)
+
+    return logits

@@ -1,0 +1,241 @@
+"""Training of many networks of one architecture as one: each with settings of its own."""
+
+import copy
+import math
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from ..adapters.network import logit_margins
+from ..data.batches import GATHERED, Batches
+from ..nn.losses import CRITERIA
+from ..nn.stacked_modules import StackedModules, architecture
+from ..runtime import recording, seeded, torch_threads
+from .schedules import SCHEDULES, rates_of_steps
+from .stacked_optimizers import optimizer_key, stacked_optimizer
+
+__all__ = ["StackedTraining", "stack_key"]
+
+
+def stack_key(run, samples, epochs):
+    """What trainings must have in common to be stacked, or None.
+
+    Learning rate, named schedule, weight decay, share of dropout, seed, order of the samples,
+    the samples themselves and their weights may differ.
+
+    Parameters
+    ----------
+    run : TrainingRun
+        Not yet trained.
+    samples : Samples
+    epochs : int
+
+    Returns
+    -------
+    key : tuple or None
+        None if this training cannot be stacked: with callbacks of the user's, ``restore_best``,
+        a stop at separation, sparse or streamed samples, a criterion, optimizer or schedule
+        that is not one of the named ones, or a loss with class weights of its own.
+    """
+    settings, net = run.settings, run.net
+    if (
+        settings.callbacks
+        or settings.restore_best is not None
+        or settings.stop
+        or settings.verbose
+        or settings.lr_schedule not in SCHEDULES
+        or not samples.resident
+        or not samples.dtype == torch.float32
+        or len(net.history)
+        or len(samples) < 2
+        or settings.batch_size == 1
+    ):
+        return None
+    optimizer, criterion = optimizer_key(net.optimizer_), _criterion_key(net.criterion_)
+    origin = (id(settings.module), repr(sorted(settings.of_part("module").items())))
+    network = architecture(net.module_, origin)
+    if optimizer is None or criterion is None or network is None:
+        return None
+    return (
+        network,
+        optimizer,
+        criterion,
+        epochs,
+        settings.batch_size,
+        net.n_classes,
+        samples.shape,
+        samples.weight is None,
+        str(samples.device),
+        settings.share,
+    )
+
+
+def _criterion_key(criterion):
+    """Class and options of a named criterion whose batch loss is the mean of the losses."""
+    if type(criterion) not in CRITERIA.values() or criterion.reduction != "mean":
+        return None
+    if getattr(criterion, "weight", None) is not None:
+        return None
+    options = ("label_smoothing", "ignore_index")
+    return type(criterion), *(getattr(criterion, name, None) for name in options)
+
+
+class StackedTraining:
+    """Train several networks with the same :func:`stack_key`, from their first epoch.
+
+    Each starts from its own weights and takes the samples in the same order as by itself, with
+    its own learning rate, schedule and weight decay. Dropout is drawn for all of them at once,
+    so with dropout the networks differ from those trained one by one, at random.
+
+    Parameters
+    ----------
+    runs : list of TrainingRun
+        Changed as by their own ``fit``.
+    samples : list of Samples
+        Those of each run; runs may share an object.
+    epochs : int
+    """
+
+    def __init__(self, runs, samples, epochs):
+        self.runs, self.samples, self.epochs = runs, samples, epochs
+        self.device = runs[0].device
+        self.n = len(samples[0])
+        self.starts = Batches(samples[0], runs[0].settings.batch_size).starts()
+        self._gather_from(samples)
+        criterion = copy.copy(runs[0].net.criterion_)
+        criterion.reduction = "none"
+        self.criterion = criterion
+        self.orders = [torch.Generator() for _ in runs]
+        for order, run in zip(self.orders, runs, strict=True):
+            order.set_state(run.order_state)
+        n_steps = epochs * len(self.starts)
+        rates = [
+            rates_of_steps(run.settings.lr_schedule, run.lr, n_steps).tolist() for run in runs
+        ]
+        self.rates = list(zip(*rates, strict=True))
+
+    def _gather_from(self, samples):
+        """Put the different samples below each other, and note where those of each run begin."""
+        different, starts, start = [], {}, 0
+        for part in samples:
+            if id(part) not in starts:
+                starts[id(part)] = start
+                start += len(part)
+                different.append(part)
+        self.first = torch.tensor([starts[id(part)] for part in samples]).unsqueeze(1)
+
+        def below(parts):
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+        self.X = below([part.X for part in different])
+        self.y = below([part.y for part in different])
+        weights = [part.weight for part in different]
+        self.weight = None if weights[0] is None else below(weights)
+
+    def fit(self):
+        """Train all epochs.
+
+        Returns
+        -------
+        errors : list of ValueError or None
+            One per run: why its training failed, as its own ``fit`` would have raised it.
+        """
+        self.errors = [None] * len(self.runs)
+        stack = StackedModules([run.net.module_ for run in self.runs])
+        optimizer = stacked_optimizer([run.net.optimizer_ for run in self.runs], stack.flat)
+        self._gradients = torch.zeros_like(stack.flat)
+        threads = self.runs[0].net.n_threads if self.device.type == "cpu" else None
+        stack.bind()
+        try:
+            with (
+                seeded(self.device, state=self.runs[0].generators),
+                recording(),
+                torch_threads(threads),
+            ):
+                for epoch in range(self.epochs):
+                    self._epoch(stack, optimizer, epoch)
+        finally:
+            stack.release()
+        for k, run in enumerate(self.runs):
+            state = optimizer.state(k, stack.parts)
+            try:
+                run.trained(self.samples[k], state, self.orders[k].get_state())
+            except ValueError as error:
+                self.errors[k] = self.errors[k] or error
+        return self.errors
+
+    def _epoch(self, stack, optimizer, epoch):
+        order = torch.stack([torch.randperm(self.n, generator=each) for each in self.orders])
+        order = order.add_(self.first).to(self.device)
+        losses, logits, step = [], [], epoch * len(self.starts)
+        for x, y, weight in self._batches(order):
+            found = stack.logits(x, training=True)
+            loss = self._losses(found, y, weight)
+            loss.sum().backward()
+            stack.gradients(self._gradients)
+            optimizer.step(self._gradients, self.rates[step])
+            losses.append(loss.detach())
+            logits.append(found.detach())
+            step += 1
+        margins = self._margins(torch.cat(logits, dim=1), self.y[order])
+        self._record(torch.stack(losses), margins)
+        self._check_separation(stack, order, margins)
+
+    def _batches(self, order):
+        """Inputs, class indices and weights of the samples of each step."""
+        width = max(1, math.prod(self.X.shape[1:]))
+        size = len(order) * self.runs[0].settings.batch_size * width
+        together = max(1, GATHERED // size)
+        for first in range(0, len(self.starts), together):
+            cuts = [*self.starts, self.n][first : first + together + 1]
+            index = order[:, cuts[0] : cuts[-1]]
+            x, y = self.X[index], self.y[index]
+            weight = None if self.weight is None else self.weight[index]
+            for start, stop in pairwise(cut - cuts[0] for cut in cuts):
+                here = slice(start, stop)
+                yield x[:, here], y[:, here], None if weight is None else weight[:, here]
+
+    def _losses(self, logits, y, weight):
+        """The loss of the batch of each network."""
+        losses = self.criterion(logits.flatten(0, 1), y.flatten()).view(y.shape)
+        return (losses if weight is None else losses * weight).mean(dim=1)
+
+    @staticmethod
+    def _margins(logits, y):
+        return logit_margins(logits.flatten(0, 1), y.flatten()).view(y.shape)
+
+    def _record(self, losses, margins):
+        """Add a row to the history of each run; note the runs that diverged."""
+        sizes = np.diff([*self.starts, self.n])
+        mean_loss = np.average(losses.double().cpu().numpy(), axis=0, weights=sizes)
+        accuracy = (margins > 0).float().mean(dim=1).tolist()
+        margin = margins.mean(dim=1).tolist()
+        for k, run in enumerate(self.runs):
+            if self.errors[k] is None:
+                self.errors[k] = run.note_epoch(
+                    float(mean_loss[k]), len(sizes), accuracy[k], margin[k]
+                )
+
+    def _check_separation(self, stack, order, margins):
+        """As :class:`~margin_sklearn.training.stopping.Separation` does, most of it at once."""
+        open_ = [
+            k
+            for k, run in enumerate(self.runs)
+            if self.errors[k] is None and not run.separation.separated_
+        ]
+        if not open_:
+            return
+        n_suspects, allowed = self.runs[0].separation.n_suspects(self.n)
+        few = margins.topk(n_suspects, largest=False).indices
+        suspects = order.gather(1, few)
+        with torch.no_grad():
+            logits = stack.logits(self.X[suspects])
+        wrong = ~(self._margins(logits, self.y[suspects]) > 0)
+        passed = (wrong.sum(dim=1) <= allowed).tolist()
+        finite = logits.isfinite().flatten(1).all(dim=1).tolist()
+        for k in open_:
+            rows = (order[k] - self.first[k].item())[margins[k].argsort()] if passed[k] else None
+            self.runs[k].separation.note_suspects(
+                self.runs[k].net, self.samples[k], rows, finite[k]
+            )

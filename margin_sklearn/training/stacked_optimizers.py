@@ -1,0 +1,198 @@
+"""Optimizers of stacked weights: a row per network, each with settings of its own."""
+
+import math
+
+import torch
+
+__all__ = ["optimizer_key", "stacked_optimizer"]
+
+# Options of torch's optimizers that stacked steps do not have.
+_OPTIONS = ("amsgrad", "maximize", "capturable", "differentiable", "foreach")
+
+
+def optimizer_key(optimizer):
+    """What optimizers must have in common for stacked steps.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+
+    Returns
+    -------
+    key : tuple or None
+        None if there are no stacked steps of this kind: only those of plain AdamW, Adam and
+        SGD with one group of parameters. Learning rates and weight decays may differ.
+    """
+    kind = type(optimizer)
+    (group, *others) = optimizer.param_groups
+    if kind not in _KINDS or others or any(group.get(name) for name in _OPTIONS):
+        return None
+    if isinstance(group["lr"], torch.Tensor) or optimizer.state:
+        return None
+    own = {"params", "lr", "initial_lr", "weight_decay", "fused", *_OPTIONS}
+    return kind, *sorted((name, value) for name, value in group.items() if name not in own)
+
+
+def stacked_optimizer(optimizers, flat):
+    """Steps of several optimizers with the same :func:`optimizer_key` at once.
+
+    Parameters
+    ----------
+    optimizers : list of torch.optim.Optimizer
+        New ones, which have made no step.
+    flat : torch.Tensor of float32 of shape (n_networks, n_weights)
+        The weights, a row per network; every step changes them.
+
+    Returns
+    -------
+    stacked : StackedAdam or StackedSGD
+    """
+    return _KINDS[type(optimizers[0])]([each.param_groups[0] for each in optimizers], flat)
+
+
+class StackedAdam:
+    """AdamW and Adam (Loshchilov and Hutter 2019, arXiv 1711.05101).
+
+    Parameters
+    ----------
+    groups : list of dict
+        torch's settings of each network.
+    flat : torch.Tensor of float32 of shape (n_networks, n_weights)
+        Changed by every step.
+    decoupled : bool
+        Whether the weight decay is decoupled from the gradient, as in AdamW.
+    """
+
+    def __init__(self, groups, flat, decoupled):
+        self.flat, self.decoupled = flat, decoupled
+        self.beta1, self.beta2 = groups[0]["betas"]
+        self.eps = groups[0]["eps"]
+        self.decay = [float(group["weight_decay"]) for group in groups]
+        self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
+        self.n_steps = 0
+        # Where torch counts the steps.
+        self._count_device = flat.device if groups[0].get("fused") else torch.device("cpu")
+        # torch's fused kernel reads and writes every number once; it is for the CPU, where
+        # memory is the bottleneck. A GPU is faster with few operations on everything.
+        self.fused = flat.device.type == "cpu"
+
+    def step(self, gradients, rates):
+        """Make a step.
+
+        Parameters
+        ----------
+        gradients : torch.Tensor of float32 of shape (n_networks, n_weights)
+            Overwritten.
+        rates : list of float of length n_networks
+            Learning rates.
+        """
+        self.n_steps += 1
+        (self._fused if self.fused else self._plain)(gradients, rates)
+
+    def _fused(self, gradients, rates):
+        kernel = torch._fused_adamw_ if self.decoupled else torch._fused_adam_
+        count = torch.tensor(float(self.n_steps))
+        alike = {}
+        for k, settings in enumerate(zip(rates, self.decay, strict=True)):
+            alike.setdefault(settings, []).append(k)
+        for (rate, decay), places in alike.items():
+            kernel(
+                [self.flat[k] for k in places],
+                [gradients[k] for k in places],
+                [self.mean[k] for k in places],
+                [self.square[k] for k in places],
+                [],
+                [count] * len(places),
+                lr=rate,
+                beta1=self.beta1,
+                beta2=self.beta2,
+                weight_decay=decay,
+                eps=self.eps,
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def _plain(self, gradients, rates):
+        rate, decay = (
+            gradients.new_tensor(values).unsqueeze(1) for values in (rates, self.decay)
+        )
+        if self.decoupled:
+            self.flat.mul_(1 - rate * decay)
+        else:
+            gradients.addcmul_(self.flat, decay)
+        self.mean.lerp_(gradients, 1 - self.beta1)
+        self.square.mul_(self.beta2).addcmul_(gradients, gradients, value=1 - self.beta2)
+        step = rate / (1 - self.beta1**self.n_steps)
+        root = self.square.sqrt().div_(math.sqrt(1 - self.beta2**self.n_steps)).add_(self.eps)
+        self.flat.sub_(self.mean.mul(step).div_(root))
+
+    def state(self, k, parts):
+        """The state of the optimizer of one network, as torch keeps it.
+
+        Parameters
+        ----------
+        k : int
+        parts : callable
+            Splits a row into tensors of the shapes of the parameters.
+
+        Returns
+        -------
+        state : list of dict
+            One per parameter.
+        """
+        return [
+            {
+                "step": torch.tensor(float(self.n_steps), device=self._count_device),
+                "exp_avg": mean.clone(),
+                "exp_avg_sq": square.clone(),
+            }
+            for mean, square in zip(parts(self.mean[k]), parts(self.square[k]), strict=True)
+        ]
+
+
+class StackedSGD:
+    """Stochastic gradient descent, with momentum as torch defines it.
+
+    Parameters
+    ----------
+    groups : list of dict
+        torch's settings of each network.
+    flat : torch.Tensor of float32 of shape (n_networks, n_weights)
+        Changed by every step.
+    """
+
+    def __init__(self, groups, flat):
+        self.flat = flat
+        first = groups[0]
+        self.momentum, self.nesterov = first["momentum"], first["nesterov"]
+        self.dampening = first["dampening"]
+        self.decay = flat.new_tensor([group["weight_decay"] for group in groups]).unsqueeze(1)
+        self.velocity = None
+
+    def step(self, gradients, rates):
+        """Make a step; see :meth:`StackedAdam.step`."""
+        gradients.addcmul_(self.flat, self.decay)
+        if self.momentum and self.velocity is None:
+            self.velocity = gradients.clone()
+        elif self.momentum:
+            self.velocity.mul_(self.momentum).add_(gradients, alpha=1 - self.dampening)
+        if self.momentum and self.nesterov:
+            gradients.add_(self.velocity, alpha=self.momentum)
+        elif self.momentum:
+            gradients = self.velocity
+        self.flat.addcmul_(gradients, gradients.new_tensor(rates).unsqueeze(1), value=-1)
+
+    def state(self, k, parts):
+        """The state of the optimizer of one network; see :meth:`StackedAdam.state`."""
+        row = self.flat[k] if self.velocity is None else self.velocity[k]
+        return [
+            {"momentum_buffer": None if self.velocity is None else part.clone()}
+            for part in parts(row)
+        ]
+
+
+_KINDS = {
+    torch.optim.AdamW: lambda groups, flat: StackedAdam(groups, flat, decoupled=True),
+    torch.optim.Adam: lambda groups, flat: StackedAdam(groups, flat, decoupled=False),
+    torch.optim.SGD: StackedSGD,
+}
