@@ -5,16 +5,18 @@ from collections.abc import Callable
 
 import torch
 
-from ..adapters.network import Network
+from ..adapters.network import Network, logit_margins
+from ..nn.stacked_modules import StackedModules
 from .hidden_layers import (
     check_number,
     margin_gradients,
     of_input,
     of_layers,
+    row_norms,
     total_variations,
 )
 
-__all__ = ["distance", "total_variation"]
+__all__ = ["distance", "distance_together", "total_variation"]
 
 _Scaled = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -55,6 +57,32 @@ def distance(network: Network, example: torch.Tensor) -> _Scaled:
         return _over_gradient(margin, norm)
 
     return scaled
+
+
+def distance_together(
+    stack: StackedModules, x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
+    """:func:`distance` for many networks of one architecture at the same inputs.
+
+    Parameters
+    ----------
+    stack : StackedModules
+    x : torch.Tensor of shape (n, ...)
+        Inputs.
+    y : torch.Tensor of int64 of shape (n,)
+        Class indices.
+
+    Returns
+    -------
+    margins : torch.Tensor of float64 of shape (n_networks, n)
+    """
+    inputs = x.detach().expand(len(stack), *x.shape).clone().requires_grad_()
+    with torch.enable_grad():
+        logits = stack.logits(inputs)
+        margin = logit_margins(logits.flatten(0, 1), y.repeat(len(stack)))
+        (gradient,) = torch.autograd.grad(margin.sum(), inputs)
+    norm = row_norms(gradient.flatten(0, 1))
+    return _over_gradient(margin.detach().double(), norm).view(len(stack), -1)
 
 
 def total_variation(network: Network, sample: torch.Tensor) -> _Scaled:

@@ -10,7 +10,14 @@ from torch import nn
 from ..adapters.network import Network, logit_margins
 from ..nn.layer_kinds import ACTIVATION_LAYERS
 
-__all__ = ["check_number", "margin_gradients", "of_input", "of_layers", "total_variations"]
+__all__ = [
+    "check_number",
+    "margin_gradients",
+    "of_input",
+    "of_layers",
+    "row_norms",
+    "total_variations",
+]
 
 # A variation of fewer rounding errors than this is considered to be rounding alone.
 _N_ROUNDINGS = 10
@@ -93,7 +100,18 @@ def _rows(layer: torch.Tensor) -> torch.Tensor:
     return layer.double().reshape(layer.shape[:1].numel(), -1)
 
 
-def _norms(rows: torch.Tensor) -> torch.Tensor:
+def row_norms(values: torch.Tensor) -> torch.Tensor:
+    """Euclidean norm of each row, without overflow.
+
+    Parameters
+    ----------
+    values : torch.Tensor of shape (n, ...)
+
+    Returns
+    -------
+    norms : torch.Tensor of float64 of shape (n,)
+    """
+    rows = _rows(values)
     norms = torch.linalg.vector_norm(rows, dim=1)
     if ((norms == 0) | torch.isinf(norms)).any():
         # The squares overflow for very large inputs and underflow for very small ones.
@@ -138,7 +156,7 @@ def margin_gradients(
         gradients: Any = [None] * len(layers)
         if margin.requires_grad:
             gradients = torch.autograd.grad(margin.sum(), layers, allow_unused=True)
-    norms = [None if gradient is None else _norms(_rows(gradient)) for gradient in gradients]
+    norms = [None if gradient is None else row_norms(gradient) for gradient in gradients]
     return margin.detach().double(), norms
 
 

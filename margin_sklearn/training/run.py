@@ -49,6 +49,8 @@ class TrainingRun:
     net : MarginNet
     settings : TrainingSettings
         The settings of the last training.
+    flops : float
+        Floating-point operations of a forward pass per sample.
     margin_history : MarginHistory
     best_epoch : BestEpoch or None
     separation : Separation
@@ -71,10 +73,12 @@ class TrainingRun:
                 input_shape=tuple(int(side) for side in X.shape[1:]),
                 n_classes=n_classes,
             ).to(device)
-            dtype, flops = try_module(module, X, largest_value(X), n_classes, device, names)
+            dtype, self.flops = try_module(
+                module, X, largest_value(X), n_classes, device, names
+            )
             batch_size = settings.batch_size if settings.batch_size > 0 else X.shape[0]
             # A step is a forward pass plus a backward pass of twice as many operations.
-            one_thread = 3 * flops * batch_size < ONE_THREAD_FLOPS
+            one_thread = 3 * self.flops * batch_size < ONE_THREAD_FLOPS
             self.margin_history = MarginHistory()
             self.best_epoch = None if settings.restore_best is None else BestEpoch()
             self.separation = Separation(self.margin_history, settings.stop, settings.share)

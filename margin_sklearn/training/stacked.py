@@ -10,6 +10,7 @@ import torch
 from ..adapters.network import logit_margins
 from ..data.batches import GATHERED, Batches
 from ..nn.losses import CRITERIA
+from ..nn.stacked_layers import layers_key
 from ..nn.stacked_modules import StackedModules, architecture
 from ..runtime import recording, seeded, torch_threads
 from .schedules import SCHEDULES, rates_of_steps
@@ -132,6 +133,19 @@ class StackedTraining:
         self.y = below([part.y for part in different])
         weights = [part.weight for part in different]
         self.weight = None if weights[0] is None else below(weights)
+
+    def agrees(self):
+        """Whether stacked networks compute what each of them computes; nothing changes.
+
+        Returns
+        -------
+        same : bool
+        """
+        with seeded(self.device, seed=0), recording():
+            if layers_key(self.runs[0].net.module_) is not None:
+                return True
+            stack = StackedModules([run.net.module_ for run in self.runs])
+            return stack.agrees(self.X[:2])
 
     def fit(self):
         """Train all epochs.

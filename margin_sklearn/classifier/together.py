@@ -1,0 +1,221 @@
+"""Fit many MarginClassifiers, those of one architecture as one."""
+
+import time
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+import torch
+
+from ..nn.modules import MLP
+from ..training.schedules import SCHEDULES
+from ..training.stack_size import stack_sizes
+from ..training.stacked import StackedTraining, stack_key
+from .estimator import begin_fit
+from .settings import check_settings
+
+__all__ = ["Fit", "Fitted", "fit_together", "groups_to_fit"]
+
+# Settings in which stacked networks may differ.
+_OWN = ("lr", "weight_decay", "random_state", "class_weight")
+
+
+class Fit(NamedTuple):
+    """A fit to make: ``classifier.fit(X, y, sample_weight)``.
+
+    Parameters
+    ----------
+    classifier : MarginClassifier
+        Not fitted; changed by the fit.
+    X, y, sample_weight
+        As for its ``fit``. Fits of the same samples should share these objects.
+    """
+
+    classifier: Any
+    X: Any
+    y: Any
+    sample_weight: Any = None
+
+
+class Fitted(NamedTuple):
+    """The result of a :class:`Fit`.
+
+    Parameters
+    ----------
+    error : Exception or None
+        What its ``fit`` raised; the classifier is not usable then.
+    seconds : float
+        Wall time; of stacked fits, an equal share of the time of all of them.
+    n_together : int
+        Number of networks that were trained as one; 1 for an ordinary fit.
+    """
+
+    error: Exception | None
+    seconds: float
+    n_together: int
+
+
+def groups_to_fit(fits, n_jobs=1):
+    """Divide fits into units of work for :func:`fit_together`.
+
+    Parameters
+    ----------
+    fits : list of Fit
+    n_jobs : int, default=1
+        Number of workers that the units are for.
+
+    Returns
+    -------
+    groups : list of list of int
+        Indices of the fits. Those of a group of several differ only in settings that stacked
+        networks may differ in, and there are as many as pay off on their device.
+    """
+    alike = defaultdict(list)
+    for place, fit in enumerate(fits):
+        alike[_settings_key(fit) or ("alone", place)].append(place)
+    groups = []
+    for places in alike.values():
+        most = _most_together(fits[places[0]], len(places)) if len(places) > 1 else 1
+        # Every worker gets some, of equal size.
+        n_groups = max(-(-len(places) // most), min(n_jobs, len(places) // 4, len(places)))
+        cuts = [len(places) * i // n_groups for i in range(n_groups + 1)]
+        groups += [places[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return groups
+
+
+def _settings_key(fit):
+    """What the settings of fits in a group have in common; None for those that never stack."""
+    classifier = fit.classifier
+    stop = classifier.stop_at_separation
+    if (
+        classifier.callbacks
+        or classifier.restore_best is not None
+        or stop
+        or classifier.verbose
+        or classifier.warm_start
+        or not _is_name(classifier.lr_schedule, SCHEDULES)
+    ):
+        return None
+    key = [len(fit.y) if hasattr(fit.y, "__len__") else id(fit.y)]
+    for name, value in sorted(classifier.get_params(deep=False).items()):
+        if name in (*_OWN, "lr_schedule"):
+            continue
+        if name == "module__dropout" and classifier.module is MLP:
+            # Without dropout there are no layers for it.
+            value = bool(value)
+        key.append((name, id(value) if callable(value) else repr(value)))
+    return tuple(key)
+
+
+def _is_name(value, names):
+    return isinstance(value, str) and value in names
+
+
+def _most_together(fit, n):
+    """Number of fits like this one that should be trained as one; 1 if it does not pay."""
+    try:
+        check_settings(fit.classifier)
+        part = begin_fit(_unfitted(fit.classifier), fit.X, fit.y, fit.sample_weight)
+    except Exception:
+        # Raised again by its own fit.
+        return 1
+    key = stack_key(part.run, part.samples, part.epochs)
+    if key is None:
+        return 1
+    fewest, most = _sizes(part.run, key)
+    return most if n >= fewest else 1
+
+
+def _sizes(run, key):
+    layered = isinstance(key[0][0], tuple)
+    return stack_sizes(
+        run.net.module_, layered, run.flops, run.settings.batch_size, run.device
+    )
+
+
+def _unfitted(classifier):
+    return type(classifier)(**classifier.get_params(deep=False))
+
+
+def fit_together(fits):
+    """Fit the classifiers of a group, as one network if they can be stacked.
+
+    Parameters
+    ----------
+    fits : list of Fit
+        One of :func:`groups_to_fit`.
+
+    Returns
+    -------
+    results : list of Fitted
+        The same classifiers are fitted as by their own ``fit``: from the same weights, with
+        the samples in the same order.
+    """
+    start = time.perf_counter()
+    if len(fits) == 1:
+        return [_fit_alone(fits[0])]
+    parts, errors = [], []
+    for fit in fits:
+        part, error = _begun(fit, parts)
+        parts.append(part)
+        errors.append(error)
+    usable = [k for k, part in enumerate(parts) if part is not None]
+    keys = {stack_key(parts[k].run, parts[k].samples, parts[k].epochs) for k in usable}
+    if len(usable) < 2 or len(keys) > 1 or None in keys:
+        return [_finished(*each) for each in zip(fits, parts, errors, strict=True)]
+    training = StackedTraining(
+        [parts[k].run for k in usable],
+        [parts[k].samples for k in usable],
+        parts[usable[0]].epochs,
+    )
+    if not training.agrees():
+        return [_finished(*each) for each in zip(fits, parts, errors, strict=True)]
+    for k, error in zip(usable, training.fit(), strict=True):
+        errors[k] = error
+    seconds = (time.perf_counter() - start) / len(fits)
+    return [Fitted(error, seconds, len(usable)) for error in errors]
+
+
+def _begun(fit, earlier):
+    """The begun fit, or the error that it raised."""
+    try:
+        check_settings(fit.classifier)
+        part = begin_fit(fit.classifier, fit.X, fit.y, fit.sample_weight)
+    except Exception as error:  # whatever its own fit raises
+        return None, error
+    for other in earlier:
+        if other is not None and _same_samples(part.samples, other.samples):
+            # One copy for all.
+            return part._replace(samples=other.samples), None
+    return part, None
+
+
+def _same_samples(one, other):
+    if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device:
+        return False
+    if not one.resident or not other.resident or (one.weight is None) != (other.weight is None):
+        return False
+    return (
+        torch.equal(one.X, other.X)
+        and torch.equal(one.y, other.y)
+        and (one.weight is None or torch.equal(one.weight, other.weight))
+    )
+
+
+def _fit_alone(fit):
+    start, error = time.perf_counter(), None
+    try:
+        fit.classifier.fit(fit.X, fit.y, sample_weight=fit.sample_weight)
+    except Exception as caught:
+        error = caught
+    return Fitted(error, time.perf_counter() - start, 1)
+
+
+def _finished(fit, part, error):
+    """Train a begun fit by itself."""
+    start = time.perf_counter()
+    if part is not None:
+        try:
+            part.run.fit(part.samples, part.epochs)
+        except Exception as caught:
+            error = caught
+    return Fitted(error, time.perf_counter() - start, 1)

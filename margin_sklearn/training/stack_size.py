@@ -1,0 +1,56 @@
+"""How many networks to train as one: measured, so that stacking is not slower."""
+
+import torch
+
+__all__ = ["stack_sizes"]
+
+# On a CPU, measured with benchmarks/stack_speed.py: networks per stack beyond which no time is
+# saved, and floating-point operations of a forward pass per sample beyond which stacking is
+# not faster. Small networks gain because a step is mostly overhead; large ones lose because
+# the weights of several do not stay in the cache.
+MOST_ON_CPU = 16
+MOST_FLOPS_LAYERED, MOST_FLOPS_VMAPPED = 300_000, 50_000
+# torch.func.vmap costs as much as several small steps.
+FEWEST_LAYERED, FEWEST_VMAPPED = 2, 8
+# On a GPU, a step of a small network is the time of launching its operations.
+MOST_ON_GPU = 1024
+# Share of the free memory of a GPU that a stack may take.
+SHARE_OF_MEMORY = 0.5
+# Copies of the weights (themselves, gradients, two moments, temporaries) and of the
+# activations of a batch that training keeps.
+COPIES_OF_WEIGHTS, COPIES_OF_ACTIVATIONS = 6, 8
+
+
+def stack_sizes(module, layered, flops, batch_size, device):
+    """The fewest and the most networks that should be trained as one.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        One of the networks.
+    layered : bool
+        Whether they are computed layer by layer, see
+        :class:`~margin_sklearn.nn.stacked_modules.StackedModules`.
+    flops : float
+        Floating-point operations of a forward pass per sample.
+    batch_size : int
+    device : torch.device
+
+    Returns
+    -------
+    fewest, most : int
+        ``most`` is 1 if the networks should be trained one by one.
+    """
+    fewest = FEWEST_LAYERED if layered else FEWEST_VMAPPED
+    if device.type == "cpu":
+        limit = MOST_FLOPS_LAYERED if layered else MOST_FLOPS_VMAPPED
+        return fewest, MOST_ON_CPU if flops <= limit else 1
+    most = MOST_ON_GPU
+    if device.type == "cuda":
+        n_weights = sum(weight.numel() for weight in module.parameters())
+        # Every activation takes at least one multiplication and one addition.
+        activations = batch_size * flops / 2
+        needed = 4 * (COPIES_OF_WEIGHTS * n_weights + COPIES_OF_ACTIVATIONS * activations)
+        free = torch.cuda.mem_get_info(device)[0]
+        most = min(most, int(SHARE_OF_MEMORY * free / needed))
+    return fewest, most if most >= fewest else 1
