@@ -100,8 +100,8 @@ def _check_schedule(estimator):
         raise InvalidParameterError(
             f"lr_schedule={schedule!r} has no parameters, got {arguments[0]}: pass a class "
             "such as torch.optim.lr_scheduler.OneCycleLR as lr_schedule, or make the "
-            f"estimator without {arguments[0]} (in a search, put it in the grid of that class: "
-            "a grid may be a list of dicts)."
+            f"estimator without {arguments[0]} (in a search, put it into the grid of that "
+            "class: a grid may be a list of dicts)."
         )
     # Until separation, and in place of one cycle, the rate is constant.
     constant = schedule == "constant" or (

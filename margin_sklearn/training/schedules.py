@@ -177,19 +177,17 @@ class Schedule(Callback):
     @contextmanager
     def _explained(self, optimizer):
         """Name the parameter in the errors of torch's schedules; refuse impossible rates."""
+        problem, cause = None, None
         try:
             yield
-            problem = None
-            for group in optimizer.param_groups:
-                rate = float(group["lr"])
-                if not 0 <= rate < math.inf:
-                    problem = f"gives the learning rate {rate} in step {self.step_ + 1}"
         except Exception as error:  # torch's schedules raise anything
             reason, cause = str(error) or type(error).__name__, error
             doing = "cannot be built" if self.scheduler_ is None else "fails"
             problem = f"{doing}: {reason}"
         else:
-            cause = None
+            for rate in [float(group["lr"]) for group in optimizer.param_groups]:
+                if not 0 <= rate < math.inf:
+                    problem = f"gives the learning rate {rate} in step {self.step_ + 1}"
         if problem is not None:
             given = f" with {self.arguments}" if self.arguments else ""
             raise ValueError(
