@@ -28,9 +28,7 @@ noisy = np.where(wrong, (y + rng.integers(1, 10, len(y))) % 10, y)
 
 def fit(labels, **settings):
     """A fitted Pipeline: the last step is the selector around the network."""
-    network = MarginClassifier(
-        module__dropout=0.0, max_epochs=300, device="cpu", random_state=0
-    )
+    network = MarginClassifier(max_epochs=300, device="cpu", random_state=0)
     settings = {"n_samples_to_select": 0.02, "random_state": 0, **settings}
     return make_pipeline(StandardScaler(), MarginSubsetSelector(network, **settings)).fit(
         X, labels

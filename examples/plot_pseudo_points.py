@@ -37,7 +37,6 @@ y = np.where(rng.random(150) < 0.2, 1 - y, y)
 memoriser = MarginClassifier(
     module__hidden_layer_sizes=(256, 256),
     module__batch_norm=False,
-    module__dropout=0.0,
     max_epochs=1500,
     batch_size=32,
     lr=3e-3,

@@ -44,8 +44,8 @@ def run(weights, order):
     """Fit a selector, with one seed for the weights and one for the order."""
     with torch.random.fork_rng():
         torch.manual_seed(weights)
-        module = MLP((64,), 10, hidden_layer_sizes=(64,), dropout=0.0)
-    network = MarginClassifier(module, max_epochs=200, device="cpu", random_state=order)
+        module = MLP((64,), 10, hidden_layer_sizes=(64,))
+    network = MarginClassifier(module, device="cpu", random_state=order)
     return MarginSubsetSelector(network, n_samples_to_select=0.05, continue_epochs=0).fit(X, y)
 
 

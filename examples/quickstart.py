@@ -50,9 +50,7 @@ def search(model, X, y, *, scoring, cv, n_fits, title):
 def main():
     X, y = load_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
-    model = make_pipeline(
-        StandardScaler(), MarginClassifier(max_epochs=20, device="cpu", random_state=0)
-    )
+    model = make_pipeline(StandardScaler(), MarginClassifier(device="cpu", random_state=0))
     # The first fit in a process loads parts of torch, so it is not timed.
     clone(model).fit(X[:100], y[:100])
     by_margin, seconds = search(

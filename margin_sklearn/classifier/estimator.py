@@ -68,17 +68,17 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Optimizer of the weights.
     lr : float or "auto", default="auto"
         Learning rate: the peak of one cycle, or the constant rate. "auto" is 1e-2 as the peak
-        of one cycle and 1e-3 otherwise.
+        of one cycle ("one_cycle" or torch's OneCycleLR) and 1e-3 otherwise.
     lr_schedule : {"one_cycle", "constant"} or torch scheduler class, default="one_cycle"
         Learning rate of every step. "one_cycle" rises from 1/25 of ``lr`` to ``lr`` over the
         first 30 % of the steps, then falls to almost 0, both along half a cosine (Smith and
         Topin 2018, arXiv 1708.07120). A class of ``torch.optim.lr_scheduler``, with arguments
         ``lr_schedule__…``, is stepped after every batch; its ``total_steps``, ``T_max`` and
-        ``total_iters`` are the number of steps of the fit and its ``max_lr`` is ``lr``, unless
-        they are given. Every :meth:`fit` has a schedule of its own, also with ``warm_start``.
-        :meth:`partial_fit` trains at the constant rate ``lr``, and so does
-        ``stop_at_separation`` in place of one cycle, whose end would be unknown. A skorch
-        LRScheduler in ``callbacks`` needs "constant".
+        ``total_iters`` (except ConstantLR's) are the number of steps of the fit and its
+        ``max_lr`` is ``lr``, unless they are given. Every :meth:`fit` has a schedule of its
+        own, also with ``warm_start``. :meth:`partial_fit` trains at the constant rate ``lr``,
+        and so does ``stop_at_separation`` in place of one cycle, whose end would be unknown. A
+        skorch LRScheduler in ``callbacks`` needs "constant".
     weight_decay : float, default=0.03
         Decoupled weight decay for "adamw", the factor of an L2 penalty for the others.
     max_epochs : int or "auto", default="auto"
@@ -182,7 +182,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     while there are errors, a few passes over all samples near separation, and one at the end.
 
     *Interrupts.* Ctrl-C stops training with a warning and keeps the network as trained so far.
-    Before the first epoch it leaves the estimator unchanged.
+    Before the first batch it leaves the estimator unchanged.
 
     Examples
     --------

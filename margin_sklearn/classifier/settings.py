@@ -80,6 +80,17 @@ def _check_schedule(estimator):
                 "are stepped after every batch: set lr_schedule='constant' and pass skorch's "
                 "LRScheduler('ReduceLROnPlateau', monitor='train_loss') in callbacks."
             )
+        needed = [
+            name
+            for name, parameter in inspect.signature(schedule).parameters.items()
+            if name == "schedulers" and parameter.default is parameter.empty
+        ]
+        if needed:
+            raise ValueError(
+                f"lr_schedule={schedule.__name__} needs schedulers that are built on the "
+                "optimizer, which exists only during the fit: pass a subclass whose "
+                "__init__(self, optimizer, total_steps) builds them."
+            )
     elif not isinstance(schedule, str) or schedule not in SCHEDULES:
         named = ", ".join(map(repr, SCHEDULES))
         refuse(
@@ -88,9 +99,15 @@ def _check_schedule(estimator):
     elif arguments:
         raise InvalidParameterError(
             f"lr_schedule={schedule!r} has no parameters, got {arguments[0]}: pass a class "
-            "such as torch.optim.lr_scheduler.OneCycleLR as lr_schedule."
+            "such as torch.optim.lr_scheduler.OneCycleLR as lr_schedule, or make the "
+            f"estimator without {arguments[0]} (in a search, put it into the grid of that "
+            "class: a grid may be a list of dicts)."
         )
-    if isinstance(schedule, type) or schedule != "constant":
+    # Until separation, and in place of one cycle, the rate is constant.
+    constant = schedule == "constant" or (
+        schedule == "one_cycle" and bool(estimator.stop_at_separation)
+    )
+    if not constant:
         for entry in estimator.callbacks or ():
             callback = _callback(entry)
             if isinstance(callback, LRScheduler) or (

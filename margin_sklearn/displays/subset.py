@@ -54,7 +54,7 @@ class SubsetDisplay:
     >>> from sklearn.datasets import load_digits
     >>> from margin_sklearn import MarginClassifier, MarginSubsetSelector, SubsetDisplay
     >>> X, y = load_digits(return_X_y=True)
-    >>> network = MarginClassifier(module__dropout=0.0, lr=1e-2, random_state=0)
+    >>> network = MarginClassifier(lr=1e-2, random_state=0)
     >>> selector = MarginSubsetSelector(network, n_samples_to_select=18, continue_epochs=0)
     >>> display = SubsetDisplay.from_estimator(selector.fit(X / 16, y))
     >>> display.kept_.get_label()

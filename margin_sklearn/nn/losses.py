@@ -1,11 +1,9 @@
 """Losses on logits, as torch criteria: ``criterion(logits, class indices)``."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
-from ..checks import check_choice
+from ..checks import check_choice, check_real
 
 __all__ = ["CRITERIA", "ExponentialLoss", "LogisticLoss", "SmoothCrossEntropyLoss"]
 
@@ -88,8 +86,8 @@ class SmoothCrossEntropyLoss(nn.CrossEntropyLoss):
     Parameters
     ----------
     label_smoothing : float, default=0.1
-        Share of the target's probability that is divided among all classes.
-    **kwargs
+        Share of the target's probability that is divided among all classes, in [0, 1].
+    weight, ignore_index, reduction
         As for :class:`torch.nn.CrossEntropyLoss`.
 
     Examples
@@ -100,8 +98,20 @@ class SmoothCrossEntropyLoss(nn.CrossEntropyLoss):
     tensor(0.6931)
     """
 
-    def __init__(self, label_smoothing: float = 0.1, **kwargs: Any) -> None:
-        super().__init__(label_smoothing=label_smoothing, **kwargs)
+    def __init__(
+        self,
+        label_smoothing: float = 0.1,
+        weight: torch.Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        check_real("label_smoothing", label_smoothing, 0, 1)
+        super().__init__(
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=float(label_smoothing),
+        )
 
 
 # Names that the parameter ``criterion`` of MarginClassifier accepts.

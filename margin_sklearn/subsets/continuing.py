@@ -114,7 +114,7 @@ def train(selector, X, y, sample_weight, choose, rng):
             lambda margins: choose(margins, separated.rows, separated.candidates),
             separated.candidates,
             margins,
-            # After a schedule, run.lr is the rate it began with, wherever separation fell.
+            # After lr_schedule, run.lr is as before it, wherever separation fell.
             lr=LR_SHARE * run.lr if selector.continue_lr == "auto" else selector.continue_lr,
             reselect_every=selector.reselect_every,
             score_share=selector.score_share,
@@ -156,9 +156,7 @@ def separate(selector, X, y, sample_weight):
     NotSeparatedWarning
         If the samples are not separated and ``on_unseparated="warn"``.
     """
-    estimator = (
-        MarginClassifier(max_epochs=200) if selector.estimator is None else selector.estimator
-    )
+    estimator = MarginClassifier() if selector.estimator is None else selector.estimator
     final_classifier(estimator)  # raises before an unsuitable estimator is cloned
     estimator = clone(estimator)
     classifier = final_classifier(estimator)

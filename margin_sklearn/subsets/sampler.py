@@ -105,7 +105,7 @@ class MarginSubsetSampler(BaseSampler):
     >>> from sklearn.svm import SVC
     >>> from margin_sklearn import MarginClassifier, MarginSubsetSampler
     >>> X, y = load_digits(return_X_y=True)
-    >>> network = MarginClassifier(module__dropout=0.0, random_state=0)
+    >>> network = MarginClassifier(random_state=0)
     >>> sampler = MarginSubsetSampler(network, n_samples_to_select=0.2, random_state=0)
     >>> model = make_pipeline(StandardScaler(), sampler, SVC()).fit(X, y)
     >>> len(sampler.sample_indices_)

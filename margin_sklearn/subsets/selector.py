@@ -109,7 +109,8 @@ class MarginSubsetSelector(
     continue_epochs : int, default=10
         Epochs on the selected samples; 0 stops at separation.
     continue_lr : float or "auto", default="auto"
-        Learning rate on the selected samples; "auto" is a fifth of the estimator's.
+        Learning rate on the selected samples; "auto" is a fifth of the estimator's
+        ``lr``, or of the rate to which an LRScheduler in its ``callbacks`` has brought it.
     reselect_every : int, default=1
         Number of epochs between selections.
     score_share : float, default=0.2
@@ -209,7 +210,7 @@ class MarginSubsetSelector(
     >>> from sklearn.datasets import load_digits
     >>> from margin_sklearn import MarginClassifier, MarginSubsetSelector
     >>> X, y = load_digits(return_X_y=True)
-    >>> network = MarginClassifier(module__dropout=0.0, random_state=0)
+    >>> network = MarginClassifier(random_state=0)
     >>> selector = MarginSubsetSelector(network, n_samples_to_select=50, random_state=0)
     >>> selector = selector.fit(X / 16, y)
     >>> selector.transform(X).shape

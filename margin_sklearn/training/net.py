@@ -54,8 +54,8 @@ class MarginNet(ClassifierMixin, NeuralNet):
     # Combines weighted losses into one, during training with weights.
     _combine: Any = None
     _plain_zero_grad = False
-    # Which groups of parameters were given a learning rate of their own.
-    _own_rates: Any = ()
+    # Names of the settings that the user gave to each group of parameters.
+    _own_settings: Any = ()
     # Whether fused=True was chosen by this package, so that a sparse gradient may undo it.
     _may_unfuse = False
 
@@ -144,9 +144,15 @@ class MarginNet(ClassifierMixin, NeuralNet):
         self._may_unfuse = bool(self.optimizer_.defaults.get("fused"))
         zero_grad = type(self.optimizer_).zero_grad
         self._plain_zero_grad = zero_grad is torch.optim.Optimizer.zero_grad
-        groups = self.optimizer_.param_groups
-        self._own_rates = [group["lr"] != self.lr for group in groups]
         return self
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """As skorch's; notes which settings the user gave to each group of parameters."""
+        args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
+        if prefix == "optimizer":
+            for_all = {"lr"} & {*self.get_params_for(prefix)}
+            self._own_settings = [for_all | {*group} for group in args[0]]
+        return args, kwargs
 
     @contextmanager
     def guarded(self, freeze_batch_norm):
@@ -171,13 +177,14 @@ class MarginNet(ClassifierMixin, NeuralNet):
     def adopt(self, lr, batch_size, weight_decay=None):
         """Continue training with other settings; None leaves the weight decay as it is.
 
-        Groups of parameters with a learning rate of their own keep it.
+        Groups of parameters with settings of their own keep them, and so do those that a
+        callback has added.
         """
         groups = self.optimizer_.param_groups
-        for group, own in zip(groups, self._own_rates, strict=True):
-            if weight_decay is not None and "weight_decay" in group:
+        for group, own in zip(groups, self._own_settings, strict=False):
+            if weight_decay is not None and "weight_decay" in {*group} - own:
                 group["weight_decay"] = weight_decay
-            if self.lr != lr and not own:
+            if self.lr != lr and "lr" not in own:
                 group["lr"] = lr
                 if "initial_lr" in group:  # the start of a schedule
                     group["initial_lr"] = lr

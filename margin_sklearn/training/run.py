@@ -196,15 +196,17 @@ class TrainingRun:
             sample.
         """
         watching = [] if watch is None else [("watch", watch)]
+        schedule = self._schedule(samples, epochs)
+        scheduling = [] if schedule is None else [("lr_schedule", schedule)]
         callbacks = [
             self._entry(self.margin_history),
-            *self._schedule(samples, epochs),
+            *scheduling,
             *self._others(),
             *watching,
             # Last, because the others may change the network and this one may stop training.
             self._entry(self.separation),
         ]
-        return self._train(callbacks, samples, epochs, self.separation)
+        return self._train(callbacks, samples, epochs, self.separation, schedule)
 
     def fit_guarded(self, samples, epochs, guard, *, freeze_batch_norm):
         """Continue training with a callback that selects samples and undoes bad epochs.
@@ -290,15 +292,15 @@ class TrainingRun:
             self.separation.conclude(self.net, samples, weights_changed=False)
 
     def _schedule(self, samples, epochs):
-        """The (name, callback) entry that sets the learning rates of one training."""
+        """The callback that sets the learning rates of one training, or None."""
         settings = self.settings
         if settings.lr_schedule == "constant":
-            return []
+            return None
         n_steps = epochs * len(self.net.get_iterator(samples, training=True))
         arguments = settings.of_part("lr_schedule")
-        return [("lr_schedule", Schedule(settings.lr_schedule, arguments, n_steps))]
+        return Schedule(settings.lr_schedule, arguments, n_steps)
 
-    def _train(self, callbacks, samples, epochs, last):
+    def _train(self, callbacks, samples, epochs, last, schedule=None):
         finish_import_of_torch()
         net = self.net
         if net.batch_size == 1 or len(samples) == 1:
@@ -318,6 +320,8 @@ class TrainingRun:
                         net.train(samples, epochs)
                     # After all callbacks, because they may have changed the weights.
                     with net.interrupts_noted():
+                        if schedule is not None:
+                            schedule.conclude(net)
                         if self.best_epoch is not None:
                             self.best_epoch.conclude(net)
                         margins = last.conclude(net, samples, weights_changed)

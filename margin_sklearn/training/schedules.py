@@ -6,6 +6,7 @@ import math
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 from skorch.callbacks import Callback, LRScheduler
 
 __all__ = [
@@ -25,6 +26,17 @@ PEAK, CONSTANT = 1e-2, 1e-3
 RISING, FIRST, LAST = 0.3, 1 / 25, 1 / 250_000
 # Arguments of torch's schedules that say how many steps they span.
 LENGTHS = ("total_steps", "T_max", "total_iters")
+# What torch's schedules set in a group of parameters.
+SCHEDULED = (
+    "lr",
+    "initial_lr",
+    "max_lr",
+    "min_lr",
+    "momentum",
+    "betas",
+    "max_momentum",
+    "base_momentum",
+)
 
 
 def learning_rate(lr, schedule):
@@ -46,9 +58,13 @@ def learning_rate(lr, schedule):
     >>> learning_rate("auto", "one_cycle"), learning_rate("auto", "constant")
     (0.01, 0.001)
     """
-    if isinstance(lr, str):
-        return PEAK if schedule == "one_cycle" else CONSTANT
-    return lr
+    if not isinstance(lr, str):
+        return lr
+    if isinstance(schedule, type):
+        one_cycle = issubclass(schedule, torch.optim.lr_scheduler.OneCycleLR)
+    else:
+        one_cycle = schedule == "one_cycle"
+    return PEAK if one_cycle else CONSTANT
 
 
 def one_cycle(n_steps):
@@ -104,9 +120,10 @@ def _half_cosine(start, end, share):
 
 
 class Schedule(Callback):
-    """Sets the learning rate of every step of one training; afterwards it is as before.
+    """Sets the learning rate of every step of one training.
 
-    Groups of parameters with a learning rate of their own have their own peak.
+    Groups of parameters with a learning rate of their own have their own peak; those that are
+    added during training have the rate with which they are added as their peak.
 
     Parameters
     ----------
@@ -126,18 +143,16 @@ class Schedule(Callback):
         self.n_steps = n_steps
 
     def on_train_begin(self, net, **kwargs):
-        self.groups_ = net.optimizer_.param_groups
-        self.before_ = [{**group} for group in self.groups_]
+        # Callbacks may load another state into the optimizer, which replaces its groups: they
+        # are not kept here.
+        self.before_ = [_scheduled(group) for group in net.optimizer_.param_groups]
         self.step_, self.scheduler_ = 0, None
         if self.schedule == "one_cycle":
             # As Python floats: assigning them costs nothing per step.
-            self.rates_ = [
-                rates_of_steps(self.schedule, group["lr"], self.n_steps).tolist()
-                for group in self.groups_
-            ]
-            self._set_rates()
+            self.factors_ = one_cycle(self.n_steps).tolist()
+            self._set_rates(net.optimizer_)
         else:
-            self.scheduler_ = self._build(net.optimizer_)
+            self.scheduler_ = self._built(net.optimizer_)
 
     def on_batch_end(self, net, training=False, **kwargs):
         self.step_ += training
@@ -145,34 +160,63 @@ class Schedule(Callback):
         if not training or self.step_ >= self.n_steps:
             return
         if self.scheduler_ is None:
-            self._set_rates()
+            self._set_rates(net.optimizer_)
         else:
-            self.scheduler_.step()
+            with self._explained(net.optimizer_):
+                self.scheduler_.step()
 
-    def on_train_end(self, net, **kwargs):
-        for group, before in zip(self.groups_, self.before_, strict=True):
-            group.clear()
+    def conclude(self, net):
+        """Set learning rates and momenta as before the training, after all callbacks."""
+        for group, before in zip(net.optimizer_.param_groups, self.before_, strict=False):
+            for name in SCHEDULED:
+                group.pop(name, None)
             group.update(before)
 
-    def _set_rates(self):
-        for group, rates in zip(self.groups_, self.rates_, strict=True):
-            group["lr"] = rates[self.step_]
+    def _set_rates(self, optimizer):
+        groups = optimizer.param_groups
+        self.before_ += [_scheduled(group) for group in groups[len(self.before_) :]]
+        for group, before in zip(groups, self.before_, strict=True):
+            group["lr"] = before["lr"] * self.factors_[self.step_]
 
-    def _build(self, optimizer):
+    def _built(self, optimizer):
         accepted = inspect.signature(self.schedule).parameters
         rates = [group["lr"] for group in optimizer.param_groups]
         known = {"max_lr": rates, **dict.fromkeys(LENGTHS, self.n_steps)}
         filled = {name: value for name, value in known.items() if name in accepted}
         if "epochs" in self.arguments or "steps_per_epoch" in self.arguments:
             filled.pop("total_steps", None)
-        try:
+        if self.schedule is torch.optim.lr_scheduler.ConstantLR:
+            # Its total_iters is where the rate changes, not where it ends.
+            filled.pop("total_iters", None)
+        with self._explained(optimizer):
             return self.schedule(optimizer, **{**filled, **self.arguments})
-        except (TypeError, ValueError) as error:
+
+    @contextmanager
+    def _explained(self, optimizer):
+        """Name the parameter in the errors of torch's schedules; refuse impossible rates."""
+        problem, cause = None, None
+        try:
+            yield
+        except Exception as error:  # torch's schedules raise anything
+            reason, cause = str(error) or type(error).__name__, error
+            doing = "cannot be built" if self.scheduler_ is None else "fails"
+            problem = f"{doing}: {reason}"
+        else:
+            for rate in [float(group["lr"]) for group in optimizer.param_groups]:
+                if not 0 <= rate < math.inf:
+                    problem = f"gives the learning rate {rate} in step {self.step_ + 1}"
+        if problem is not None:
+            given = f" with {self.arguments}" if self.arguments else ""
             raise ValueError(
-                f"lr_schedule={self.schedule.__name__} cannot be built with "
-                f"{self.arguments or 'no arguments'}: {error}. Pass its arguments as "
+                f"lr_schedule={self.schedule.__name__}{given} {problem}. The fit makes "
+                f"{self.n_steps} steps, one per batch. Arguments of the schedule are set as "
                 "lr_schedule__NAME=…."
-            ) from error
+            ) from cause
+
+
+def _scheduled(group):
+    """What a schedule may change in a group of parameters."""
+    return {name: group[name] for name in SCHEDULED if name in group}
 
 
 @contextmanager

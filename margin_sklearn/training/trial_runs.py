@@ -1,11 +1,13 @@
 """Trial runs before training: check that the module returns logits and the loss a number."""
 
+import numbers
 import warnings
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..adapters.network import full_precision
+from ..checks import refuse
 from ..data.precision import (
     float_dtype,
     refuse_large,
@@ -102,6 +104,10 @@ def try_criterion(criterion, n_classes, device):
             "criterion=NLLLoss expects log-probabilities, but modules return logits here: "
             "use criterion='cross_entropy'."
         )
+    smoothing = getattr(criterion, "label_smoothing", 0.0)
+    if not (isinstance(smoothing, numbers.Real) and 0 <= float(smoothing) <= 1):
+        # torch takes negative ones for 0.
+        refuse("criterion__label_smoothing", "a number from 0 to 1", smoothing)
     # Not as many rows as columns, so that a transposed shape is detected; few of very many
     # classes, whose square would be gigabytes.
     n_rows = n_classes + 1 if n_classes <= MOST_TRIAL_ROWS else MOST_TRIAL_ROWS

@@ -1,12 +1,13 @@
 """Schedules of learning rates: by name, of torch, and the user's own, which continue."""
 
+import math
 import pickle
 
 import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback, LRScheduler
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, StepLR
 
 from margin_sklearn import MarginClassifier
 from margin_sklearn.training.schedules import one_cycle
@@ -214,6 +215,8 @@ def test_groups_of_parameters_keep_their_own_rate(iris):
         (CosineAnnealingLR, {}, {"T_max": 12}),
         (torch.optim.lr_scheduler.PolynomialLR, {"power": 2.0}, {"total_iters": 12}),
         (torch.optim.lr_scheduler.LinearLR, {"total_iters": 3}, {}),
+        # Five steps at a third of the rate, as torch has it.
+        (torch.optim.lr_scheduler.ConstantLR, {}, {}),
         (torch.optim.lr_scheduler.StepLR, {"step_size": 5}, {}),
         (torch.optim.lr_scheduler.LambdaLR, {"lr_lambda": lambda step: 1 / (1 + step)}, {}),
     ],
@@ -235,8 +238,85 @@ def test_nothing_of_a_schedule_stays_in_the_optimizer(iris):
         (group,) = pickle.loads(pickle.dumps(estimator)).net_.optimizer_.param_groups
         assert {name: value for name, value in group.items() if name != "params"} == {
             **{name: value for name, value in fresh.items() if name != "params"},
-            "lr": 1e-2 if schedule == "one_cycle" else 1e-3,
+            "lr": 1e-2,
         }
+
+
+class Reloading(Callback):
+    """Loads a state of the optimizer, which replaces its groups of parameters."""
+
+    def reload(self, net):
+        net.optimizer_.load_state_dict(net.optimizer_.state_dict())
+
+    def on_epoch_end(self, net, **kwargs):
+        self.reload(net)
+
+    def on_train_end(self, net, **kwargs):
+        self.reload(net)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", OneCycleLR])
+def test_callbacks_may_load_states_of_the_optimizer(iris, schedule):
+    settings = {"lr_schedule": schedule, "lr": 0.1, "warm_start": True, "max_epochs": 4}
+    settings |= {"batch_size": 50, "device": "cpu", "random_state": 0}
+    if schedule is OneCycleLR:
+        settings["lr_schedule__cycle_momentum"] = False
+    callbacks = [("rates", Rates), ("reloading", Reloading)]
+    estimator = MarginClassifier(**settings, callbacks=callbacks)
+    for _ in range(2):
+        estimator.fit(*iris)
+        np.testing.assert_allclose(rates_of(estimator), 0.1 * one_cycle(12), rtol=1e-12)
+        assert estimator._run.lr == 0.1
+
+
+def test_what_callbacks_set_in_the_optimizer_stays(iris):
+    class Setting(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            for group in net.optimizer_.param_groups:
+                group["weight_decay"] = 0.7
+
+    for schedule in ("one_cycle", "constant"):
+        estimator = MarginClassifier(
+            lr_schedule=schedule, callbacks=[Setting()], max_epochs=2, device="cpu"
+        ).fit(*iris)
+        assert estimator.net_.optimizer_.param_groups[0]["weight_decay"] == 0.7
+
+
+def test_parameters_that_a_callback_adds_follow_the_cycle(iris):
+    """Gradual fine-tuning: the first layer is trained from the third epoch on."""
+
+    class Thawing(Callback):
+        def on_train_begin(self, net, **kwargs):
+            for group in net.optimizer_.param_groups[:1]:
+                self.first, *group["params"] = group["params"]
+
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                net.optimizer_.add_param_group({"params": [self.first], "lr": 0.05})
+
+    estimator = MarginClassifier(
+        callbacks=[("thawing", Thawing), ("rates", Rates)],
+        batch_size=50,
+        max_epochs=4,
+        device="cpu",
+    ).fit(*iris)
+    rates = dict(estimator.net_.callbacks_)["rates"].rates
+    assert [len(of_groups) for of_groups in rates] == [1] * 6 + [2] * 6
+    of_added = np.array([of_groups[1] for of_groups in rates[7:]])
+    np.testing.assert_allclose(of_added, 0.05 * one_cycle(12)[7:], rtol=1e-12)
+    assert [group["lr"] for group in estimator.net_.optimizer_.param_groups] == [1e-2, 0.05]
+
+
+def test_a_rate_of_their_own_may_be_that_of_all(iris):
+    X, y = iris
+    groups = [("0.*", {"lr": 1e-2, "weight_decay": 0.0})]
+    estimator = fitted(X, y, optimizer__param_groups=groups, warm_start=True)
+    estimator.set_params(lr=0.3, weight_decay=0.1).fit(X, y)
+    settings = [
+        (group["lr"], group["weight_decay"])
+        for group in estimator.net_.optimizer_.param_groups
+    ]
+    assert settings == [(1e-2, 0.0), (0.3, 0.1)]
 
 
 def test_an_interrupted_cycle_leaves_the_peak(iris):
@@ -257,8 +337,10 @@ def test_until_separation_the_rate_is_constant(binary):
     settings |= {"stop_at_separation": 0.8}
     assert set(rates_of(fitted(X, y, **settings))) == {1e-3}
     assert set(rates_of(fitted(X, y, lr=0.005, **settings))) == {0.005}
-    schedule = {"lr_schedule": torch.optim.lr_scheduler.ExponentialLR}
-    estimator = fitted(X, y, **settings, **schedule, lr_schedule__gamma=0.999)
+    # So a schedule of the user's own is no second one.
+    MarginClassifier(callbacks=[schedule("StepLR", {"step_size": 9})], **settings).fit(X, y)
+    exponential = {"lr_schedule": torch.optim.lr_scheduler.ExponentialLR}
+    estimator = fitted(X, y, **settings, **exponential, lr_schedule__gamma=0.999)
     rates = rates_of(estimator)
     np.testing.assert_allclose(rates, 1e-3 * 0.999 ** np.arange(len(rates)))
     assert estimator._run.lr == 1e-3
@@ -282,11 +364,38 @@ def test_until_separation_the_rate_is_constant(binary):
         ({"lr_schedule": "constant", "lr_schedule__gamma": 1}, "'constant' has no parameters"),
         (
             {"lr_schedule": torch.optim.lr_scheduler.CyclicLR},
-            r"CyclicLR cannot be built with no arguments: .*base_lr.*lr_schedule__NAME",
+            r"CyclicLR cannot be built: .*base_lr.*lr_schedule__NAME",
         ),
         (
             {"lr_schedule": OneCycleLR, "lr_schedule__pct": 1},
-            "cannot be built with {'pct': 1}",
+            "with {'pct': 1} cannot be built",
+        ),
+        ({"lr_schedule": torch.optim.lr_scheduler.LRScheduler}, "cannot be built: NotImpl"),
+        ({"lr_schedule": torch.optim.lr_scheduler.SequentialLR}, "pass a subclass whose"),
+        ({"lr_schedule": torch.optim.lr_scheduler.ChainedScheduler}, "pass a subclass whose"),
+        (
+            {"lr_schedule": StepLR, "lr_schedule__step_size": 0},
+            "StepLR with {'step_size': 0} .*zero",
+        ),
+        (
+            {"lr_schedule": StepLR, "lr_schedule__step_size": "a"},
+            "StepLR with {'step_size': 'a'}",
+        ),
+        (
+            {"lr_schedule": OneCycleLR, "lr_schedule__total_steps": 4},
+            "OneCycleLR with {'total_steps': 4} fails: Tried to step 5 times.*makes 6 steps",
+        ),
+        (
+            {"lr_schedule": LambdaLR, "lr_schedule__lr_lambda": lambda step: 1 - step},
+            r"gives the learning rate -0.001 in step 3",
+        ),
+        (
+            {
+                "lr_schedule": StepLR,
+                "lr_schedule__step_size": 1,
+                "lr_schedule__gamma": math.nan,
+            },
+            "gives the learning rate nan in step 2",
         ),
         ({"callbacks": [LRScheduler()]}, "LRScheduler, and lr_schedule='one_cycle' sets"),
         ({"callbacks": [("mine", LRScheduler)]}, "set lr_schedule='constant'"),
@@ -295,7 +404,7 @@ def test_until_separation_the_rate_is_constant(binary):
     ],
 )
 def test_what_cannot_be_a_schedule_is_refused(iris, settings, message):
-    estimator = MarginClassifier(**{"max_epochs": 2, **settings})
+    estimator = MarginClassifier(**{"max_epochs": 2, "batch_size": 50, **settings})
     with pytest.raises(ValueError, match=message):
         estimator.fit(*iris)
     assert not hasattr(estimator, "net_")

@@ -42,3 +42,12 @@ def test_single_samples_train_networks_without_batch_norm_only(iris):
         estimator = MarginClassifier(**SMALL, **settings, module__batch_norm=False)
         estimator.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
         assert estimator.predict(X).shape == y.shape
+
+
+@pytest.mark.parametrize("criterion", ["smooth_cross_entropy", "cross_entropy"])
+@pytest.mark.parametrize("smoothing", [-1.0, 2, float("nan"), "much", None])
+def test_label_smoothing_is_a_share(iris, criterion, smoothing):
+    """torch takes negative ones and NaN for 0."""
+    estimator = MarginClassifier(criterion=criterion, criterion__label_smoothing=smoothing)
+    with pytest.raises((ValueError, TypeError), match="label_smoothing"):
+        estimator.fit(*iris)
