@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import torch
 
 from ..nn.modules import MLP
+from ..nn.stacked_layers import layers_key
 from ..training.schedules import SCHEDULES
-from ..training.stack_size import stack_sizes
+from ..training.stack_size import MOST_ON_CPU, stack_sizes
 from ..training.stacked import StackedTraining, stack_key
 from .estimator import begin_fit
 from .settings import check_settings
@@ -54,7 +55,7 @@ class Fitted(NamedTuple):
     n_together: int
 
 
-def groups_to_fit(fits, n_jobs=1):
+def groups_to_fit(fits, n_jobs=1, always=False):
     """Divide fits into units of work for :func:`fit_together`.
 
     Parameters
@@ -62,6 +63,8 @@ def groups_to_fit(fits, n_jobs=1):
     fits : list of Fit
     n_jobs : int, default=1
         Number of workers that the units are for.
+    always : bool, default=False
+        Whether to stack wherever that is possible, even if it does not pay.
 
     Returns
     -------
@@ -74,7 +77,8 @@ def groups_to_fit(fits, n_jobs=1):
         alike[_settings_key(fit) or ("alone", place)].append(place)
     groups = []
     for places in alike.values():
-        most = _most_together(fits[places[0]], len(places)) if len(places) > 1 else 1
+        n = len(places)
+        most = _most_together(fits[places[0]], n, always) if n > 1 else 1
         # Every worker gets some, of equal size.
         n_groups = max(-(-len(places) // most), min(n_jobs, len(places) // 4, len(places)))
         cuts = [len(places) * i // n_groups for i in range(n_groups + 1)]
@@ -110,7 +114,7 @@ def _is_name(value, names):
     return isinstance(value, str) and value in names
 
 
-def _most_together(fit, n):
+def _most_together(fit, n, always):
     """Number of fits like this one that should be trained as one; 1 if it does not pay."""
     try:
         check_settings(fit.classifier)
@@ -121,15 +125,13 @@ def _most_together(fit, n):
     key = stack_key(part.run, part.samples, part.epochs)
     if key is None:
         return 1
-    fewest, most = _sizes(part.run, key)
-    return most if n >= fewest else 1
-
-
-def _sizes(run, key):
-    layered = isinstance(key[0][0], tuple)
-    return stack_sizes(
+    if always:
+        return MOST_ON_CPU
+    run, layered = part.run, layers_key(part.run.net.module_) is not None
+    fewest, most = stack_sizes(
         run.net.module_, layered, run.flops, run.settings.batch_size, run.device
     )
+    return most if n >= fewest else 1
 
 
 def _unfitted(classifier):

@@ -1,5 +1,6 @@
-"""Splitters for searches that score candidates on the training samples."""
+"""Choosing among networks: searches, and splitters that score on the training samples."""
 
+from .search import MarginSearchCV
 from .splits import ResubstitutionSplit
 
-__all__ = ["ResubstitutionSplit"]
+__all__ = ["MarginSearchCV", "ResubstitutionSplit"]

@@ -152,7 +152,7 @@ class MarginAUCScorer(BaseEstimator):
         distribution : MarginDistribution
             Its ``auc()`` is the score.
         """
-        found = self._distribution(estimator, X, y, sample_weight, self._settings())
+        found = self._distribution(estimator, X, y, sample_weight, self.settings())
         infinite = found.n_infinite()
         if infinite:
             warn_caller(
@@ -180,7 +180,7 @@ class MarginAUCScorer(BaseEstimator):
         floor, ceiling : float or None
             In the units of the margins.
         """
-        found = self._distribution(estimator, X, y, sample_weight, self._settings())
+        found = self._distribution(estimator, X, y, sample_weight, self.settings())
         return found.margins(), found.weights(), found.floor, found.ceiling
 
     def standard_error(self, estimator, X, y, sample_weight=None, *, other=None):
@@ -229,7 +229,7 @@ class MarginAUCScorer(BaseEstimator):
         """
         # A fixed seed: a RandomState would choose different samples for each estimator.
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        settings = replace(self._settings(), random_state=seed)
+        settings = replace(self.settings(), random_state=seed)
         one, *others = (
             self._distribution(model, X, y, sample_weight, settings)
             for model in ((estimator,) if other is None else (estimator, other))
@@ -252,7 +252,13 @@ class MarginAUCScorer(BaseEstimator):
         away = weight * (part - np.average(part, weights=weight))
         return float(np.sqrt(n / (n - 1) * (away @ away)) / weight.sum())
 
-    def _settings(self):
+    def settings(self):
+        """The parameters of this scorer, checked.
+
+        Returns
+        -------
+        settings : DistributionSettings
+        """
         settings = DistributionSettings(
             **{field.name: getattr(self, field.name) for field in fields(DistributionSettings)}
         )
@@ -332,7 +338,7 @@ def make_margin_auc_scorer(
     scorer = MarginAUCScorer(
         scale, at, floor, ceiling, max_samples, noise_weight, random_state
     )
-    scorer._settings()
+    scorer.settings()
     return scorer
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["stack_sizes"]
+__all__ = ["MOST_ON_CPU", "stack_sizes"]
 
 # On a CPU, measured with benchmarks/stack_speed.py: networks per stack beyond which no time is
 # saved, and floating-point operations of a forward pass per sample beyond which stacking is
