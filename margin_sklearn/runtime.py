@@ -4,9 +4,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
-__all__ = ["generator_state", "recording", "resolve_device", "seeded", "torch_threads"]
+__all__ = [
+    "generator_state",
+    "recording",
+    "resolve_device",
+    "second_generator",
+    "seeded",
+    "torch_threads",
+]
 
 # torch's default generators are shared by the whole process. The lock makes fits in several
 # threads (joblib's threading backend) run one after the other, each with its own stream.
@@ -79,6 +87,21 @@ def seeded(
             yield
         finally:
             _set_state(device, before)
+
+
+def second_generator(seed: int) -> torch.Generator:
+    """A generator on the CPU that is independent of torch's own, seeded with the same seed.
+
+    Parameters
+    ----------
+    seed : int
+
+    Returns
+    -------
+    generator : torch.Generator
+    """
+    state = np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> 1))
 
 
 def generator_state(device: torch.device) -> list[torch.Tensor]:

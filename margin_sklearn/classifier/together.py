@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -82,7 +83,7 @@ def groups_to_fit(fits, n_jobs=1, always=False):
         # Every worker gets some, of equal size.
         n_groups = max(-(-len(places) // most), min(n_jobs, len(places) // 4, len(places)))
         cuts = [len(places) * i // n_groups for i in range(n_groups + 1)]
-        groups += [places[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        groups += [places[a:b] for a, b in pairwise(cuts)]
     return groups
 
 
@@ -99,7 +100,7 @@ def _settings_key(fit):
         or not _is_name(classifier.lr_schedule, SCHEDULES)
     ):
         return None
-    key = [len(fit.y) if hasattr(fit.y, "__len__") else id(fit.y)]
+    key: list = [len(fit.y) if hasattr(fit.y, "__len__") else id(fit.y)]
     for name, value in sorted(classifier.get_params(deep=False).items()):
         if name in (*_OWN, "lr_schedule"):
             continue
@@ -155,7 +156,8 @@ def fit_together(fits):
     start = time.perf_counter()
     if len(fits) == 1:
         return [_fit_alone(fits[0])]
-    parts, errors = [], []
+    parts: list = []
+    errors: list = []
     for fit in fits:
         part, error = _begun(fit, parts)
         parts.append(part)
@@ -194,7 +196,11 @@ def _begun(fit, earlier):
 def _same_samples(one, other):
     if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device:
         return False
-    if not one.resident or not other.resident or (one.weight is None) != (other.weight is None):
+    if (
+        not one.resident
+        or not other.resident
+        or (one.weight is None) != (other.weight is None)
+    ):
         return False
     return (
         torch.equal(one.X, other.X)

@@ -33,7 +33,9 @@ def check_search(search):
         refuse("scoring", "one score: None, a name or a callable", search.scoring)
     if not isinstance(search.stack, bool | np.bool_):
         check_choice("stack", search.stack, ("auto",))
-    check_int("n_jobs", search.n_jobs, -os.cpu_count() if os.cpu_count() else -1, also=(None,))
+    check_int("n_jobs", search.n_jobs, -(2**15), also=(None,))
+    if search.n_jobs == 0:
+        refuse("n_jobs", "None, a number of workers, or -1 for all processors", 0)
     if search.memory is not None and not isinstance(search.memory, str | os.PathLike):
         refuse("memory", "None or the path of a folder", search.memory)
     error_score = search.error_score

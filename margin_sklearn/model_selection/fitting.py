@@ -29,10 +29,10 @@ class Work:
         All samples.
     splits : list of (train, test)
         Row indices of the folds.
-    fit_params : dict
-        For the estimator's ``fit``; arrays of one value per sample are cut as X is.
     margin_scoring, scoring : callable
         ``scorer(estimator, X, y, **params)`` for fits on all samples, and for folds.
+    fit_params : dict
+        For the estimator's ``fit``; arrays of one value per sample are cut as X is.
     margin_weight : array-like of shape (n_samples,) or None
         ``sample_weight`` of ``margin_scoring``.
     score_params : dict
@@ -251,13 +251,12 @@ def fit_and_score(work, unit):
     if len(unit) == 1:
         return [_alone(work, unit[0])]
     results = fit_together([each.fit for each in unit])
-    fitted = [
-        each for each, result in zip(unit, results, strict=True) if result.error is None
-    ]
+    fitted = [each for each, result in zip(unit, results, strict=True) if result.error is None]
     scores = dict(zip(map(id, fitted), _scores(work, fitted), strict=True))
     outcomes = []
     for each, result in zip(unit, results, strict=True):
-        score, error, seconds = scores.get(id(each), (np.nan, result.error, 0.0))
+        failed: Any = (np.nan, result.error, 0.0)
+        score, error, seconds = scores.get(id(each), failed)
         task = each.task
         keeps = task.split is None and error is None
         outcomes.append(
@@ -344,13 +343,13 @@ def _alone(work, prepared):
         )
     else:
         value = _fold_score(work, task.estimator, task.split)
-    score, error = _checked(value)
+    score, problem = _checked(value)
     return Outcome(
         task.candidate,
         task.split,
-        task.estimator if task.split is None and error is None else None,
+        task.estimator if task.split is None and problem is None else None,
         score,
-        error,
+        problem,
         fitted - start,
         time.perf_counter() - fitted,
         1,

@@ -42,7 +42,8 @@ class Results:
         self.margin_auc = np.full(n, np.nan)
         self.shortlisted = np.zeros(n, dtype=bool)
         self.split_scores = np.full((n, n_splits), np.nan)
-        self.fit_times, self.score_times = [[] for _ in range(n)], [[] for _ in range(n)]
+        self.fit_times: list = [[] for _ in range(n)]
+        self.score_times: list = [[] for _ in range(n)]
         self.together = np.ones(n, dtype=int)
         self.failed = np.zeros(n, dtype=bool)
         self.errors: list[Exception] = []
@@ -127,7 +128,7 @@ class Results:
             )
         warnings.warn(
             f"{len(self.errors)} of {self.n_fits} fits failed; their scores are "
-            f"{self.error_score}, and candidates that could not be fitted come last.\n{listed}",
+            f"{self.error_score}, and candidates that were not fitted come last.\n{listed}",
             FitFailedWarning,
             stacklevel=3,
         )

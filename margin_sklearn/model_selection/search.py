@@ -8,7 +8,6 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.exceptions import NotFittedError
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags, indexable
@@ -17,12 +16,12 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.registry import as_network
 from ..scoring.scorer import margin_auc_score
+from .answering import AnsweringMixin
 from .candidates import candidates_of
 from .checks import check_search
 from .decision import n_kept, shortlist_size
@@ -34,18 +33,7 @@ from .voting import soft_vote
 __all__ = ["MarginSearchCV"]
 
 
-def _has(name):
-    """Whether the estimator that answers has a method."""
-
-    def check(search):
-        answering = vars(search).get("_answering", search.estimator)
-        getattr(answering, name)  # raises the AttributeError that names it
-        return True
-
-    return check
-
-
-class MarginSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class MarginSearchCV(AnsweringMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Search over the parameters of a classifier with one fit per candidate.
 
     Every candidate is fitted once, on all samples, and scored by its margin-AUC on them. Only
@@ -216,7 +204,7 @@ class MarginSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         candidates = candidates_of(self.param_grid, self.n_iter, self.random_state)
         if n_kept(self.vote, len(candidates)) > len(candidates):
             raise ValueError(
-                f"vote={self.vote} is more than the {len(candidates)} candidates of param_grid."
+                f"vote={self.vote} is more than the {len(candidates)} candidates."
             )
         estimators = [self._with(candidate) for candidate in candidates]
         work = self._work(X, y, params, len(candidates))
@@ -232,7 +220,7 @@ class MarginSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 results.choose(size)
                 again = [
                     Task(place, split, self._with(candidates[place]))
-                    for place in np.flatnonzero(results.shortlisted)
+                    for place in np.flatnonzero(results.shortlisted).tolist()
                     for split in range(len(work.splits))
                 ]
                 self._run(work, again, results, kept, progress)
@@ -257,9 +245,7 @@ class MarginSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _work(self, X, y, params, n_candidates):
         """The samples, folds and scorers of all fits."""
         scorer = check_scoring(self.estimator, scoring=self.scoring)
-        fit_params, split_params, margin_params, score_params = self._routed(
-            params, scorer
-        )
+        fit_params, split_params, margin_params, score_params = self._routed(params, scorer)
         splits = []
         if shortlist_size(self.shortlist, n_candidates):
             cv = check_cv(self.cv, y, classifier=True)
@@ -377,110 +363,15 @@ class MarginSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         kept = self.shortlist_estimators_
         if k is None:
             k = min(len(kept), math.ceil(math.sqrt(len(self.cv_results_["params"]))))
-        if not isinstance(k, int | np.integer) or isinstance(k, bool) or not 1 <= k <= len(kept):
+        whole = isinstance(k, int | np.integer) and not isinstance(k, bool)
+        if not whole or not 1 <= k <= len(kept):
             raise ValueError(
-                f"k must be an integer from 1 to {len(kept)}, the number of networks kept, got "
-                f"{k!r}. A larger shortlist or vote keeps more."
+                f"k must be an integer from 1 to {len(kept)}, the number of networks kept, "
+                f"got {k!r}. A larger shortlist or vote keeps more."
             )
         return soft_vote(kept[:k], self.classes_)
 
-    # --- predicting -----------------------------------------------------------------
-
-    def _answers(self):
-        check_is_fitted(self, "best_estimator_")
-        return self._answering
-
-    @available_if(_has("predict"))
-    def predict(self, X: Any) -> Any:
-        """Labels, by the winner or the vote.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-        """
-        return self._answers().predict(X)
-
-    @available_if(_has("predict_proba"))
-    def predict_proba(self, X: Any) -> Any:
-        """Probabilities of the classes, by the winner or the mean of the vote.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-        """
-        return self._answers().predict_proba(X)
-
-    @available_if(_has("predict_log_proba"))
-    def predict_log_proba(self, X: Any) -> Any:
-        """Logarithms of the probabilities, by the winner.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-        """
-        return self._answers().predict_log_proba(X)
-
-    @available_if(_has("decision_function"))
-    def decision_function(self, X: Any) -> Any:
-        """Logits of the winner.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        """
-        return self._answers().decision_function(X)
-
-    def score(self, X: Any, y: Any = None, **params: Any) -> float:
-        """``scoring`` of the winner or the vote: accuracy by default, never margin-AUC.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-        y : array-like of shape (n_samples,)
-        **params
-            For the scorer.
-
-        Returns
-        -------
-        score : float
-        """
-        check_is_fitted(self, "best_estimator_")
-        return self.scorer_(self._answering, X, y, **params)
-
     # --- scikit-learn ---------------------------------------------------------------
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of columns that the winner was fitted with."""
-        try:
-            check_is_fitted(self, "best_estimator_")
-        except NotFittedError as error:
-            raise AttributeError(
-                f"{type(self).__name__} has no n_features_in_ before it is fitted."
-            ) from error
-        return self.best_estimator_.n_features_in_
-
-    @property
-    def feature_names_in_(self) -> Any:
-        """Column names that the winner was fitted with."""
-        return self.best_estimator_.feature_names_in_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

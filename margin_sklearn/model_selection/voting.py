@@ -20,6 +20,8 @@ def soft_vote(estimators, classes):
     vote : VotingClassifier
         Its estimators are frozen: fitting it again, on the same classes, changes none of them.
     """
-    named = [(f"network_{place}", FrozenEstimator(each)) for place, each in enumerate(estimators)]
+    named = [
+        (f"network_{place}", FrozenEstimator(each)) for place, each in enumerate(estimators)
+    ]
     # Nothing is fitted but the labels, so anything of the right length serves as X.
     return VotingClassifier(named, voting="soft").fit(classes.reshape(-1, 1), classes)

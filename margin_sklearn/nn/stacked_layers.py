@@ -32,10 +32,7 @@ def layers_key(module):
     layers = list(module.children())
     if not all(_known(layer, place) for place, layer in enumerate(layers)):
         return None
-    return tuple(
-        "Dropout" if type(layer) is nn.Dropout else repr(layer)
-        for layer in layers
-    )
+    return tuple("Dropout" if type(layer) is nn.Dropout else repr(layer) for layer in layers)
 
 
 def _known(layer, place):

@@ -29,7 +29,7 @@ def architecture(module, origin=()):
         weight.dtype == torch.float32
         and weight.requires_grad
         and weight.device == device
-        and not isinstance(weight, nn.parameter.UninitializedTensorMixin)
+        and not nn.parameter.is_lazy(weight)
         for _, weight in weights
     ):
         return None
@@ -84,7 +84,9 @@ class StackedModules:
         )
         self.weights = {
             name: view.view(len(modules), *weight.shape)
-            for (name, weight), view in zip(named, self.flat.split(self._sizes, 1), strict=True)
+            for (name, weight), view in zip(
+                named, self.flat.split(self._sizes, 1), strict=True
+            )
         }
         with torch.no_grad():
             for k, module in enumerate(modules):
@@ -142,7 +144,9 @@ class StackedModules:
                         return False
             before = {name: buffer.clone() for name, buffer in self.buffers.items()}
             try:
-                self.logits(x.expand(len(self), *x.shape).clone(), training=True).sum().backward()
+                self.logits(
+                    x.expand(len(self), *x.shape).clone(), training=True
+                ).sum().backward()
             finally:
                 self.buffers = before
                 for weight in self.weights.values():

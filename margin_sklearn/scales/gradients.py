@@ -59,9 +59,7 @@ def distance(network: Network, example: torch.Tensor) -> _Scaled:
     return scaled
 
 
-def distance_together(
-    stack: StackedModules, x: torch.Tensor, y: torch.Tensor
-) -> torch.Tensor:
+def distance_together(stack: StackedModules, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """:func:`distance` for many networks of one architecture at the same inputs.
 
     Parameters

@@ -59,9 +59,7 @@ def distributions_together(networks, X, class_index, weight, settings):
         for bound in (settings.floor, settings.ceiling)
     )
     return [
-        None
-        if np.isnan(own).any()
-        else MarginDistribution(own, points.weight, floor, ceiling)
+        None if np.isnan(own).any() else MarginDistribution(own, points.weight, floor, ceiling)
         for own in values
     ]
 

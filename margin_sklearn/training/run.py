@@ -9,14 +9,20 @@ from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
 from ..data.batches import Samples
 from ..data.precision import largest_value, refuse_large, warn_of_rounding
 from ..exceptions import warn_caller
-from ..runtime import generator_state, recording, seeded, torch_threads
+from ..runtime import (
+    generator_state,
+    recording,
+    second_generator,
+    seeded,
+    torch_threads,
+)
 from .best_epoch import BestEpoch
 from .build import build_module, build_net, copied_callback
 from .interrupts import finish_import_of_torch
 from .margin_history import MarginHistory
 from .predicting import logits_by_chunk
 from .progress_bar import ProgressBar
-from .schedules import Schedule
+from .schedules import schedule_of
 from .state import NetState
 from .stopping import Separation
 from .trial_runs import refuse_batch_norm, try_criterion, try_module
@@ -97,7 +103,7 @@ class TrainingRun:
             )
             try_criterion(self.net.criterion_, n_classes, device)
             self.generators = generator_state(device)
-        self.order_state = _order_generator(seed).get_state()
+        self.order_state = second_generator(seed).get_state()
 
     def _in_order(self, users):
         """All callbacks in calling order."""
@@ -196,7 +202,8 @@ class TrainingRun:
             sample.
         """
         watching = [] if watch is None else [("watch", watch)]
-        schedule = self._schedule(samples, epochs)
+        n_steps = epochs * len(self.net.get_iterator(samples, training=True))
+        schedule = schedule_of(self.settings, n_steps)
         scheduling = [] if schedule is None else [("lr_schedule", schedule)]
         callbacks = [
             self._entry(self.margin_history),
@@ -238,34 +245,6 @@ class TrainingRun:
         self.separation.judge(margins)
         return margins
 
-    def note_epoch(self, loss, n_batches, accuracy, margin):
-        """Record an epoch that was trained elsewhere, as skorch's loop records one.
-
-        Parameters
-        ----------
-        loss, accuracy, margin : float
-            Means over the samples.
-        n_batches : int
-
-        Returns
-        -------
-        error : ValueError or None
-            If training diverged.
-        """
-        history = self.net.history
-        history.new_epoch()
-        history.record("epoch", len(history))
-        error = self.net.divergence(loss)
-        if error is None:
-            for name, value in (
-                ("train_loss", loss),
-                ("train_batch_count", n_batches),
-                ("train_accuracy", accuracy),
-                ("train_margin", margin),
-            ):
-                history.record(name, value)
-        return error
-
     def trained(self, samples, optimizer_state, order_state):
         """Adopt the end of a training that was made elsewhere, on the weights of the module.
 
@@ -283,22 +262,15 @@ class TrainingRun:
             If the network gives logits that are not finite.
         """
         optimizer = self.net.optimizer_
-        for parameter, state in zip(self.net.module_.parameters(), optimizer_state, strict=True):
+        for parameter, state in zip(
+            self.net.module_.parameters(), optimizer_state, strict=True
+        ):
             optimizer.state[parameter] = state
         self.net.interrupted_ = False
         self.order_state = order_state
         self.net.evaluation_network()
         with recording(), self._threads():
             self.separation.conclude(self.net, samples, weights_changed=False)
-
-    def _schedule(self, samples, epochs):
-        """The callback that sets the learning rates of one training, or None."""
-        settings = self.settings
-        if settings.lr_schedule == "constant":
-            return None
-        n_steps = epochs * len(self.net.get_iterator(samples, training=True))
-        arguments = settings.of_part("lr_schedule")
-        return Schedule(settings.lr_schedule, arguments, n_steps)
 
     def _train(self, callbacks, samples, epochs, last, schedule=None):
         finish_import_of_torch()
@@ -417,19 +389,9 @@ class TrainingRun:
         -------
         class_index : ndarray of int of shape (n_samples,)
 
-        Raises
-        ------
-        ValueError
-            If a logit is not finite.
         """
         chunks = logits_by_chunk(self.net, X, names)
         return np.concatenate([logits.argmax(axis=1) for logits in chunks])
-
-
-def _order_generator(seed):
-    """The generator of the order of the samples, independent of the one seeded alike."""
-    of_order = np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(of_order >> 1))
 
 
 def _free_name(name, taken):

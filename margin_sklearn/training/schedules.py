@@ -16,6 +16,7 @@ __all__ = [
     "learning_rate",
     "one_cycle",
     "rates_of_steps",
+    "schedule_of",
 ]
 
 SCHEDULES = ("one_cycle", "constant")
@@ -212,6 +213,25 @@ class Schedule(Callback):
                 f"{self.n_steps} steps, one per batch. Arguments of the schedule are set as "
                 "lr_schedule__NAME=…."
             ) from cause
+
+
+def schedule_of(settings, n_steps):
+    """The callback that sets the learning rates of one training.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    n_steps : int
+        Number of steps of the training.
+
+    Returns
+    -------
+    schedule : Schedule or None
+        None if the rate is constant.
+    """
+    if settings.lr_schedule == "constant":
+        return None
+    return Schedule(settings.lr_schedule, settings.of_part("lr_schedule"), n_steps)
 
 
 def _scheduled(group):

@@ -35,9 +35,10 @@ def stack_key(run, samples, epochs):
     Returns
     -------
     key : tuple or None
-        None if this training cannot be stacked: with callbacks of the user's, ``restore_best``,
-        a stop at separation, sparse or streamed samples, a criterion, optimizer or schedule
-        that is not one of the named ones, or a loss with class weights of its own.
+        None if this training cannot be stacked: with callbacks of the user's,
+        ``restore_best``, a stop at separation, sparse or streamed samples, a criterion,
+        optimizer or schedule that is not one of the named ones, or a loss with class weights
+        of its own.
     """
     settings, net = run.settings, run.net
     if (
@@ -47,7 +48,7 @@ def stack_key(run, samples, epochs):
         or settings.verbose
         or settings.lr_schedule not in SCHEDULES
         or not samples.resident
-        or not samples.dtype == torch.float32
+        or samples.dtype != torch.float32
         or len(net.history)
         or len(samples) < 2
         or settings.batch_size == 1
@@ -117,7 +118,7 @@ class StackedTraining:
         self.rates = list(zip(*rates, strict=True))
 
     def _gather_from(self, samples):
-        """Put the different samples below each other, and note where those of each run begin."""
+        """Put different samples below each other; note where those of each run begin."""
         different, starts, start = [], {}, 0
         for part in samples:
             if id(part) not in starts:
@@ -155,7 +156,7 @@ class StackedTraining:
         errors : list of ValueError or None
             One per run: why its training failed, as its own ``fit`` would have raised it.
         """
-        self.errors = [None] * len(self.runs)
+        self.errors: list = [None] * len(self.runs)
         stack = StackedModules([run.net.module_ for run in self.runs])
         optimizer = stacked_optimizer([run.net.optimizer_ for run in self.runs], stack.flat)
         self._gradients = torch.zeros_like(stack.flat)
@@ -227,12 +228,12 @@ class StackedTraining:
         margin = margins.mean(dim=1).tolist()
         for k, run in enumerate(self.runs):
             if self.errors[k] is None:
-                self.errors[k] = run.note_epoch(
-                    float(mean_loss[k]), len(sizes), accuracy[k], margin[k]
+                self.errors[k] = _note_epoch(
+                    run.net, float(mean_loss[k]), len(sizes), accuracy[k], margin[k]
                 )
 
     def _check_separation(self, stack, order, margins):
-        """As :class:`~margin_sklearn.training.stopping.Separation` does, most of it at once."""
+        """As :class:`~margin_sklearn.training.stopping.Separation`, most of it at once."""
         open_ = [
             k
             for k, run in enumerate(self.runs)
@@ -249,7 +250,22 @@ class StackedTraining:
         passed = (wrong.sum(dim=1) <= allowed).tolist()
         finite = logits.isfinite().flatten(1).all(dim=1).tolist()
         for k in open_:
-            rows = (order[k] - self.first[k].item())[margins[k].argsort()] if passed[k] else None
+            rows = (
+                (order[k] - self.first[k].item())[margins[k].argsort()] if passed[k] else None
+            )
             self.runs[k].separation.note_suspects(
                 self.runs[k].net, self.samples[k], rows, finite[k]
             )
+
+
+def _note_epoch(net, loss, n_batches, accuracy, margin):
+    """Add an epoch to the history, as skorch's loop does; the error if training diverged."""
+    net.history.new_epoch()
+    net.history.record("epoch", len(net.history))
+    error = net.divergence(loss)
+    if error is None:
+        net.history.record("train_loss", loss)
+        net.history.record("train_batch_count", n_batches)
+        net.history.record("train_accuracy", accuracy)
+        net.history.record("train_margin", margin)
+    return error

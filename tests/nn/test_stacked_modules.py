@@ -1,0 +1,195 @@
+"""Stacked modules compute what each of them computes."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from margin_sklearn import MLP, ConvNet
+from margin_sklearn.nn.stacked_modules import StackedModules, architecture
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(5, 6), nn.Linear(6, 6)
+        self.norm, self.last = nn.BatchNorm1d(6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        h = self.first(x)
+        return self.last(h + torch.relu(self.norm(self.second(h))))
+
+
+SHAPE = (5,)
+MODULES = {
+    "mlp": lambda: MLP(SHAPE, 3, hidden_layer_sizes=(6, 4), embeddings=None),
+    "embeddings": lambda: MLP(SHAPE, 3, hidden_layer_sizes=(6,), embeddings="periodic"),
+    "no batch norm": lambda: MLP(SHAPE, 3, (6,), batch_norm=False, activation="gelu"),
+    "linear": lambda: MLP(SHAPE, 3, ()),
+    "identity": lambda: MLP(SHAPE, 3, (4,), activation="identity"),
+    "images": lambda: MLP((5, 1), 3, (6,)),
+    "sequence": lambda: nn.Sequential(
+        nn.Linear(5, 6, bias=False), nn.LeakyReLU(0.2), nn.Linear(6, 3)
+    ),
+    "in place": lambda: nn.Sequential(nn.Linear(5, 6), nn.ReLU(inplace=True), nn.Linear(6, 3)),
+    "residual": Residual,
+    "convolutions": lambda: ConvNet((4, 5), 3, channels=(2, 3)),
+}
+LAYERED = {*MODULES} - {"residual", "convolutions"}
+INPUT = {"images": (5, 1), "convolutions": (4, 5)}
+
+
+@pytest.fixture(params=list(MODULES))
+def name(request):
+    return request.param
+
+
+def made(name, n=3):
+    torch.manual_seed(0)
+    modules = [MODULES[name]() for _ in range(n)]
+    for module in modules:
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+                nn.init.uniform_(part.running_mean)
+                nn.init.uniform_(part.weight, 0.5, 2.0)
+    return modules, torch.randn(n, 7, *INPUT.get(name, SHAPE))
+
+
+def test_logits_and_gradients_are_those_of_each_module(name):
+    modules, x = made(name)
+    stack = StackedModules(modules)
+    assert stack.layered == (name in LAYERED)
+    for training in (False, True):
+        logits = stack.logits(x.clone(), training)
+        logits.square().sum().backward()
+        gradients = torch.empty_like(stack.flat)
+        stack.gradients(gradients)
+        for k, module in enumerate(modules):
+            alone = module.train(training)(x[k].clone())
+            torch.testing.assert_close(logits[k], alone, rtol=1e-4, atol=1e-5)
+            module.zero_grad()
+            alone.square().sum().backward()
+            for part, weight in zip(
+                stack.parts(gradients[k]), module.parameters(), strict=True
+            ):
+                torch.testing.assert_close(part, weight.grad, rtol=1e-3, atol=1e-4)
+    # Batch norm's statistics moved in training mode, in the same way.
+    for k, module in enumerate(modules):
+        for key, buffer in module.named_buffers():
+            torch.testing.assert_close(stack.buffers[key][k], buffer, rtol=1e-4, atol=1e-5)
+
+
+def test_bound_modules_have_the_present_weights(name):
+    modules, x = made(name)
+    layouts = [weight.stride() for weight in modules[0].parameters()]
+    stack = StackedModules(modules)
+    stack.bind()
+    with torch.no_grad():
+        stack.flat.mul_(1.5)
+        stack.logits(x.clone(), training=True)
+    expected = stack.logits(x.clone()).detach()
+    for each in ("bound", "released"):
+        for k, module in enumerate(modules):
+            with torch.no_grad():
+                alone = module.eval()(x[k].clone())
+            torch.testing.assert_close(alone, expected[k], rtol=1e-4, atol=1e-5)
+        if each == "bound":
+            stack.release()
+            stack.flat.detach().zero_()
+    # Each module has memory of its own again, in its own layout.
+    assert [weight.stride() for weight in modules[0].parameters()] == layouts
+    for weight in modules[1].parameters():
+        assert weight.untyped_storage().nbytes() == 4 * weight.numel()
+
+
+def test_a_stack_agrees_with_its_modules(name):
+    modules, x = made(name)
+    stack = StackedModules(modules)
+    before = copy.deepcopy(stack.buffers)
+    assert stack.agrees(x[0][:2])
+    for key, buffer in stack.buffers.items():
+        assert torch.equal(buffer, before[key])
+    assert all(weight.grad is None for weight in stack.weights.values())
+
+
+class DependsOnValues(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.layer(x) if x.sum() > 0 else -self.layer(x)
+
+
+class RemembersElsewhere(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.shift = nn.Linear(5, 3), torch.rand(()).item()
+
+    def forward(self, x):
+        return self.layer(x) + self.shift
+
+
+@pytest.mark.parametrize("kind", [DependsOnValues, RemembersElsewhere])
+def test_modules_that_cannot_be_stacked_do_not_agree(kind):
+    stack = StackedModules([kind(), kind(), kind()])
+    assert not stack.agrees(torch.randn(2, 5))
+
+
+def test_shares_of_dropout_may_differ():
+    torch.manual_seed(0)
+    shares = (0.1, 0.5, 0.8)
+    modules = [
+        nn.Sequential(nn.Linear(5, 2000), nn.Dropout(p), nn.Linear(2000, 2000)) for p in shares
+    ]
+    assert len({architecture(module) for module in modules}) == 1
+    for module in modules:
+        nn.init.constant_(module[0].weight, 0.0)
+        nn.init.constant_(module[0].bias, 1.0)
+        nn.init.eye_(module[2].weight)
+        nn.init.zeros_(module[2].bias)
+    stack = StackedModules(modules)
+    x = torch.randn(3, 10, 5)
+    assert torch.equal(stack.logits(x), torch.ones(3, 10, 2000))
+    dropped = stack.logits(x, training=True)
+    for k, p in enumerate(shares):
+        assert abs((dropped[k] == 0).float().mean() - p) < 0.02
+        torch.testing.assert_close(dropped[k].max().item(), 1 / (1 - p))
+    # The same share for all is drawn at once, differently for each.
+    alike = StackedModules([modules[1], modules[1]]).logits(x[:2], training=True)
+    assert not torch.equal(alike[0], alike[1])
+
+
+def hooked():
+    module = MLP(SHAPE, 3)
+    module[0].register_forward_hook(lambda *_: None)
+    return module
+
+
+def frozen():
+    module = MLP(SHAPE, 3)
+    next(module.parameters()).requires_grad_(False)
+    return module
+
+
+@pytest.mark.parametrize(
+    "make", [hooked, frozen, lambda: MLP(SHAPE, 3).double(), nn.Identity, nn.LazyLinear(3).cpu]
+)
+def test_what_has_no_architecture_is_not_stacked(make):
+    assert architecture(make()) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (MLP(SHAPE, 3, (6,)), MLP(SHAPE, 3, (7,))),
+        (MLP(SHAPE, 3, (6,)), MLP(SHAPE, 3, (6,), activation="tanh")),
+        (MLP(SHAPE, 3, (6,)), MLP(SHAPE, 3, (6,), batch_norm=False)),
+        (nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(5, 3)), nn.Sequential(nn.LeakyReLU(), nn.Linear(5, 3))),
+        (Residual(), MLP(SHAPE, 3)),
+    ],
+)  # fmt: skip
+def test_architectures_differ(one, other):
+    assert architecture(one) != architecture(other)
+    assert architecture(one) == architecture(copy.deepcopy(one))
