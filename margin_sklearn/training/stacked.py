@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..adapters.network import logit_margins
-from ..data.batches import GATHERED, Batches
+from ..data.batches import GATHERED
 from ..nn.losses import CRITERIA
 from ..nn.stacked_layers import layers_key
 from ..nn.stacked_modules import StackedModules, architecture
@@ -103,7 +103,9 @@ class StackedTraining:
         self.runs, self.samples, self.epochs = runs, samples, epochs
         self.device = runs[0].device
         self.n = len(samples[0])
-        self.starts = Batches(samples[0], runs[0].settings.batch_size).starts()
+        # The batches of the net's own training.
+        self.starts = runs[0].net.get_iterator(samples[0], training=True).starts()
+        self.largest = int(np.diff([*self.starts, self.n]).max())
         self._gather_from(samples)
         criterion = copy.copy(runs[0].net.criterion_)
         criterion.reduction = "none"
@@ -173,11 +175,12 @@ class StackedTraining:
         finally:
             stack.release()
         for k, run in enumerate(self.runs):
-            state = optimizer.state(k, stack.parts)
-            try:
-                run.trained(self.samples[k], state, self.orders[k].get_state())
-            except ValueError as error:
-                self.errors[k] = self.errors[k] or error
+            if self.errors[k] is None:
+                state = optimizer.state(k, stack.parts)
+                try:
+                    run.trained(self.samples[k], state, self.orders[k].get_state())
+                except ValueError as error:
+                    self.errors[k] = error
         return self.errors
 
     def _epoch(self, stack, optimizer, epoch):
@@ -200,8 +203,7 @@ class StackedTraining:
     def _batches(self, order):
         """Inputs, class indices and weights of the samples of each step."""
         width = max(1, math.prod(self.X.shape[1:]))
-        size = len(order) * self.runs[0].settings.batch_size * width
-        together = max(1, GATHERED // size)
+        together = max(1, GATHERED // (len(order) * self.largest * width))
         for first in range(0, len(self.starts), together):
             cuts = [*self.starts, self.n][first : first + together + 1]
             index = order[:, cuts[0] : cuts[-1]]
