@@ -107,7 +107,7 @@ def training_weights(
         raise ValueError(
             "All samples with a positive weight are of one class, "
             f"{classes[class_index[positive]].tolist()[0]!r}, but at least 2 classes are "
-            "needed. Give samples of another class a positive weight."
+            "needed. Give samples of another class a positive sample_weight."
         )
     if relative:
         equal = positive.all() and np.ptp(weight) == 0

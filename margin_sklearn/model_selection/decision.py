@@ -67,11 +67,11 @@ def ranks(scores):
     -------
     ranks : ndarray of int32 of shape (n,)
     """
-    return rankdata(_worst(-np.asarray(scores, dtype=float)), method="min").astype(np.int32)
-
-
-def _worst(losses):
-    return np.where(np.isnan(losses), np.inf, losses)
+    scores = np.asarray(scores, dtype=float)
+    known = ~np.isnan(scores)
+    found = np.full(len(scores), known.sum() + 1, dtype=np.int32)
+    found[known] = rankdata(-scores[known], method="min")
+    return found
 
 
 def final_ranks(margin_auc, cv_score, shortlisted):
@@ -108,19 +108,17 @@ def final_ranks(margin_auc, cv_score, shortlisted):
         total[valid] = (1 - weight) * _standardised(cv_score[valid])
         total[valid] += weight * _standardised(margin_auc[valid])
     # Sorted by the last key first. Ties are broken by margin-AUC, then by position.
-    order = np.lexsort(
-        (np.arange(len(total)), _worst(-np.asarray(margin_auc, dtype=float)), -total, ~valid)
-    )
+    order = np.lexsort((np.arange(len(total)), ranks(margin_auc), -total, ~valid))
     found = np.empty(len(total), dtype=np.int32)
     found[order] = np.arange(1, len(total) + 1)
     return found
 
 
 def _standardised(values):
-    # Infinite scores, as of saturated networks, would make every other one equal.
     finite = values[np.isfinite(values)]
-    if finite.size == 0 or np.ptp(finite) == 0:
-        return np.zeros(len(values)) if finite.size == len(values) else np.nan_to_num(values)
+    # Equal values may have a mean beside them, and a deviation of 1e-17.
+    if finite.size == 0 or np.ptp(finite) == 0 or finite.std() == 0:
+        return np.where(np.isfinite(values), 0.0, np.sign(np.nan_to_num(values)))
+    # Infinite scores, as of saturated networks, would make all others equal.
     values = np.clip(values, finite.min(), finite.max())
-    # Not std alone: equal values may have one of 1e-17.
     return (values - finite.mean()) / finite.std()

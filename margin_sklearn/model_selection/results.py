@@ -125,7 +125,7 @@ class Results:
             raise ValueError(
                 f"All {len(self.errors)} fits failed. Set error_score='raise' to see where.\n"
                 f"{listed}"
-            )
+            ) from self.errors[0]
         warnings.warn(
             f"{len(self.errors)} of {self.n_fits} fits failed; their scores are "
             f"{self.error_score}, and candidates that were not fitted come last.\n{listed}",

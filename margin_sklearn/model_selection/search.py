@@ -287,7 +287,11 @@ class MarginSearchCV(AnsweringMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         """
         fit_only = MethodMapping().add(caller="fit", callee="fit")
         scores = MethodMapping().add(caller="fit", callee="score")
-        both = MethodMapping().add(caller="fit", callee="score").add("score", "score")
+        both = (
+            MethodMapping()
+            .add(caller="fit", callee="score")
+            .add(caller="score", callee="score")
+        )
         return (
             MetadataRouter(owner=self)
             .add(estimator=self.estimator, method_mapping=fit_only)

@@ -186,10 +186,13 @@ def test_what_has_no_architecture_is_not_stacked(make):
         (MLP(SHAPE, 3, (6,)), MLP(SHAPE, 3, (7,))),
         (MLP(SHAPE, 3, (6,)), MLP(SHAPE, 3, (6,), activation="tanh")),
         (MLP(SHAPE, 3, (6,)), MLP(SHAPE, 3, (6,), batch_norm=False)),
-        (nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(5, 3)), nn.Sequential(nn.LeakyReLU(), nn.Linear(5, 3))),
+        (
+            nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(5, 3)),
+            nn.Sequential(nn.LeakyReLU(), nn.Linear(5, 3)),
+        ),
         (Residual(), MLP(SHAPE, 3)),
     ],
-)  # fmt: skip
+)
 def test_architectures_differ(one, other):
     assert architecture(one) != architecture(other)
     assert architecture(one) == architecture(copy.deepcopy(one))
