@@ -27,6 +27,12 @@ def check_search(search):
     check_int("n_iter", search.n_iter, 1, also=(None,))
     check_int("shortlist", search.shortlist, 1, also=(None, "auto"))
     check_int("vote", search.vote, 1, also=("auto",))
+    votes = not isinstance(search.vote, str) and search.vote > 1
+    if votes and not hasattr(search.estimator, "predict_proba"):
+        raise ValueError(
+            f"vote={search.vote} needs probabilities, but {type(search.estimator).__name__} has "
+            "no predict_proba: set vote=1."
+        )
     if not callable(search.margin_scoring):
         refuse("margin_scoring", "a scorer such as margin_auc_score", search.margin_scoring)
     if isinstance(search.scoring, list | tuple | set | dict):

@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.inspection import permutation_importance
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -54,7 +54,7 @@ def pipeline():
 @pytest.fixture(scope="module")
 def fitted(iris):
     """A fitted search; not to be changed."""
-    return MarginSearchCV(network(), GRID).fit(*iris)
+    return MarginSearchCV(network(), GRID, vote=1).fit(*iris)
 
 
 # --- the two steps -----------------------------------------------------------------------
@@ -65,7 +65,7 @@ def test_unstacked_scores_are_those_of_grid_searches(iris, piped):
     """To the last bit."""
     X, y = iris
     model, grid = (pipeline(), prefixed(GRID)) if piped else (network(), GRID)
-    search = MarginSearchCV(model, grid, stack=False).fit(X, y)
+    search = MarginSearchCV(model, grid, stack=False, vote=1).fit(X, y)
     once = GridSearchCV(
         model, grid, scoring=margin_auc_score, cv=ResubstitutionSplit(), refit=False
     ).fit(X, y)
@@ -132,7 +132,7 @@ def test_stacking_hardly_changes_the_scores(iris, fitted):
 
 def test_margin_auc_alone(iris):
     X, y = iris
-    search = MarginSearchCV(network(), GRID, shortlist=None, vote="auto").fit(X, y)
+    search = MarginSearchCV(network(), GRID, shortlist=None).fit(X, y)
     results = search.cv_results_
     np.testing.assert_array_equal(results["rank_test_score"], results["rank_margin_auc"])
     assert search.best_index_ == np.argmax(results["margin_auc"])
@@ -197,7 +197,7 @@ def test_pipelines_with_tables_and_labels_of_any_kind():
     X, y = load_iris(return_X_y=True, as_frame=True)
     y = y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
     before = X.copy()
-    search = MarginSearchCV(pipeline(), prefixed(GRID), vote="auto").fit(X, y)
+    search = MarginSearchCV(pipeline(), prefixed(GRID)).fit(X, y)
     assert set(search.predict(X)) <= {"setosa", "versicolor", "virginica"}
     assert search.feature_names_in_.tolist() == X.columns.tolist()
     assert search.cv_results_["n_together"].tolist() == [3] * 6
@@ -255,6 +255,11 @@ def test_other_estimators(iris):
     X, y = iris
     linear = MarginSearchCV(LogisticRegression(), {"C": [0.01, 1.0]}, cv=3).fit(X, y)
     assert linear.best_params_ == {"C": 1.0}
+    # Without probabilities, the winner answers.
+    ridge = MarginSearchCV(RidgeClassifier(), {"alpha": [0.1, 1.0]}, cv=2).fit(X, y)
+    assert ridge.decision_function(X).shape == (150, 3)
+    with pytest.raises(ValueError, match="vote=2 needs probabilities, but RidgeClassifier"):
+        MarginSearchCV(RidgeClassifier(), {"alpha": [1.0, 2.0]}, vote=2).fit(X, y)
     selector = MarginSubsetSelector(
         network(max_epochs=100), n_samples_to_select=0.5, separation=0.3, continue_epochs=1
     )
@@ -339,7 +344,7 @@ def test_the_vote_is_the_mean_of_probabilities(iris, fitted):
 
 def test_a_search_may_answer_by_its_vote(iris, fitted):
     X, y = iris
-    search = MarginSearchCV(network(), GRID, vote=3).fit(X, y)
+    search = MarginSearchCV(network(), GRID).fit(X, y)
     np.testing.assert_array_equal(search.predict_proba(X), fitted.voting(3).predict_proba(X))
     np.testing.assert_array_equal(search.predict(X), fitted.voting(3).predict(X))
     assert search.score(X, y) == (search.predict(X) == y).mean()
