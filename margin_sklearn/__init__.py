@@ -7,6 +7,7 @@ from .classifier.estimator import MarginClassifier
 from .displays.curve import MarginCurveDisplay
 from .displays.subset import SubsetDisplay
 from .exceptions import LocalityWarning, NotSeparatedWarning
+from .model_selection.search import MarginSearchCV
 from .model_selection.splits import ResubstitutionSplit
 from .nn.modules import MLP, ConvNet
 from .scoring.curve import margin_auc, margin_curve
@@ -23,6 +24,7 @@ __all__ = [
     "LocalityWarning",
     "MarginClassifier",
     "MarginCurveDisplay",
+    "MarginSearchCV",
     "MarginSubsetSelector",
     "NotSeparatedWarning",
     "ResubstitutionSplit",

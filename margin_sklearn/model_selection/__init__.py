@@ -1,5 +1,6 @@
-"""Splitters for searches that score candidates on the training samples."""
+"""Searches by margin-AUC, and splitters for those of scikit-learn."""
 
+from .search import MarginSearchCV
 from .splits import ResubstitutionSplit
 
-__all__ = ["ResubstitutionSplit"]
+__all__ = ["MarginSearchCV", "ResubstitutionSplit"]
