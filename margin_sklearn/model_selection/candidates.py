@@ -148,8 +148,8 @@ def check_has_margins(model: Any) -> None:
     """
     inner = innermost(model)
     known = as_network.dispatch(type(inner)) is not as_network.dispatch(object)
-    # An estimator around another one may turn out to be a search.
-    if not known and not hasattr(inner, "estimator"):
+    # A search has its margins once it is fitted.
+    if not known and not hasattr(inner, "refit"):
         raise TypeError(
             f"Margins cannot be taken from {type(inner).__name__}, so margin_scoring cannot "
             f"compare candidates of this kind: use GridSearchCV. {supported()}"

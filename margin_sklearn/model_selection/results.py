@@ -65,7 +65,14 @@ class SearchRecord:
         """
         if not self.split_scores.shape[1]:
             return np.full(len(self.candidates), np.nan)
-        return np.average(self.split_scores, axis=1)
+        with np.errstate(invalid="ignore"):  # infinite scores of either sign
+            return np.average(self.split_scores, axis=1)
+
+    def _cv_deviations(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self.split_scores.shape[1]:
+            return means.copy()
+        with np.errstate(invalid="ignore"):  # infinite scores
+            return np.sqrt(np.average((self.split_scores - means[:, None]) ** 2, axis=1))
 
     def cross_validated(self) -> NDArray[np.bool_]:
         """Which candidates were fitted in every fold, successfully or not.
@@ -109,11 +116,7 @@ class SearchRecord:
             results[f"split{split}_test_score"] = scores
         means = self.cv_means()
         results["mean_test_score"] = means
-        results["std_test_score"] = (
-            np.sqrt(np.average((self.split_scores - means[:, None]) ** 2, axis=1))
-            if self.split_scores.shape[1]
-            else means.copy()
-        )
+        results["std_test_score"] = self._cv_deviations(means)
         results["rank_test_score"] = _ranks(self.order())
         return results
 

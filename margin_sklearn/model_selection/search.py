@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.ensemble import VotingClassifier
 from sklearn.metrics import check_scoring
@@ -13,9 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.registry import as_network
 from ..adapters.unwrap import innermost
-from ..checks import (
-    check_int,
-)
+from ..checks import check_int, check_rows
 from ..classifier.estimator import MarginClassifier
 from ..data.validation import check_lengths, validate_y
 from ..exceptions import warn_caller
@@ -174,6 +173,7 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
     vote_: VotingClassifier | None
     n_fits_: int
     n_splits_: int
+    feature_names_in_: NDArray[Any]
     scorer_: Callable[..., Any]
 
     def __init__(
@@ -255,6 +255,7 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
             If margins cannot be taken from the estimator.
         """
         check_search(self)
+        check_rows("X", X)
         check_lengths(self, X, y)
         y = validate_y(self, y)
         classes = np.unique(y)
