@@ -184,11 +184,13 @@ def _indexable(value: Any) -> Any:
     return value if listed else np.asarray(value)
 
 
-def groups_of(tasks: Sequence[Task]) -> list[list[Task]]:
+def groups_of(estimator: Any, tasks: Sequence[Task]) -> list[list[Task]]:
     """Share tasks out into groups, the units of work of a parallel search.
 
     Parameters
     ----------
+    estimator : estimator
+        Not fitted.
     tasks : list of Task
 
     Returns
@@ -313,7 +315,7 @@ def run_tasks(
     """
     work = [
         delayed(_run_group)(estimator, group, data, scorer, error_score)
-        for group in groups_of(tasks)
+        for group in groups_of(estimator, tasks)
     ]
     try:
         parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")

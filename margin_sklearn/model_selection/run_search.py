@@ -186,11 +186,12 @@ class SearchRun:
                 f"details:\n{_counted(scores)}"
             )
         if fits:
+            last = ", and the candidates come last" if scoring == "margin_scoring" else ""
             warn_caller(
                 f"\n{len(fits)} fits failed out of a total of {n}.\nTheir scores are set to "
-                f"{self.error_score}, and the candidates come last.\nIf these failures are "
-                "not expected, you can try to debug them by setting error_score='raise'.\n\n"
-                f"Below are more details:\n{_counted(fits)}",
+                f"{self.error_score}{last}.\nIf these failures are not expected, you can try "
+                "to debug them by setting error_score='raise'.\n\nBelow are more details:\n"
+                f"{_counted(fits)}",
                 FitFailedWarning,
             )
         if scores:

@@ -82,8 +82,9 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
     memory : None, default=None
         Reserved.
     error_score : float or "raise", default=nan
-        Score where a fit or a score raises an error. Such a candidate comes last, with a
-        FitFailedWarning; "raise" passes the error on.
+        Score where a fit or a score raises an error, which gives a warning; "raise" passes the
+        error on. A candidate that fails on all samples comes last, whatever the number; a
+        number other than NaN counts as the score of a fold that fails.
     verbose : int, default=0
         1 shows a progress bar over the fits, 2 prints a line for each.
     random_state : int, RandomState instance or None, default=None

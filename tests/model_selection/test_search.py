@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import torch
 from scipy.stats import loguniform
 from sklearn.base import clone, is_classifier
+from sklearn.decomposition import KernelPCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
@@ -19,6 +21,7 @@ from sklearn.model_selection import (
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from skorch import NeuralNetClassifier
 
 from margin_sklearn import (
     ConvNet,
@@ -350,6 +353,35 @@ def test_images_and_sparse_matrices(images, iris):
         np.testing.assert_allclose(
             sparse.cv_results_["mean_test_score"], dense.cv_results_["mean_test_score"]
         )
+
+
+def test_kernel_matrices(binary):
+    X, y = binary
+    model = make_pipeline(KernelPCA(4, kernel="precomputed"), LogisticRegression())
+    search = MarginSearchCV(model, {"kernelpca__n_components": [2, 4]}, cv=3)
+    search.set_params(margin_scoring=SAMPLES).fit(X @ X.T, y)
+    check_equals_grid_search(search, X @ X.T, y)
+
+
+def test_tensors_and_skorch_nets(iris):
+    X, y = iris
+    search = MarginSearchCV(network(), {"lr": [1e-3, 1e-2]}, cv=2)
+    with_arrays = clone(search).fit(X.astype("f4"), y)
+    with_tensors = clone(search).fit(torch.tensor(X.astype("f4")), torch.tensor(y))
+    for name in ("margin_auc", "mean_test_score"):
+        np.testing.assert_array_equal(
+            with_arrays.cv_results_[name], with_tensors.cv_results_[name]
+        )
+    net = NeuralNetClassifier(
+        torch.nn.Linear,
+        module__in_features=4,
+        module__out_features=3,
+        criterion=torch.nn.CrossEntropyLoss,
+        max_epochs=2,
+        verbose=0,
+    )
+    search = MarginSearchCV(net, {"lr": [0.01, 0.1]}, cv=2).fit(X.astype("f4"), y)
+    assert margins(search, X.astype("f4"), y).shape == (150,)
 
 
 # --- the habits of scikit-learn ---------------------------------------------------------
