@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from .candidates import Settings, with_settings
 
 __all__ = [
     "Fitted",
+    "Memory",
     "Outcome",
     "Scored",
     "SearchData",
@@ -30,6 +31,7 @@ __all__ = [
     "groups_of",
     "run_tasks",
     "score_group",
+    "without_estimator",
 ]
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -286,6 +288,16 @@ def _score(
     return Scored(float(score), perf_counter() - start)
 
 
+class Memory(Protocol):
+    """Where finished fits are kept; :class:`~.memory.SearchMemory` is one."""
+
+    def recall(self, estimator: Any, task: Task, data: SearchData) -> Outcome | None:
+        """The outcome of a fit that was kept earlier, or None."""
+
+    def keep(self, estimator: Any, outcome: Outcome, data: SearchData) -> None:
+        """Keep the outcome of a fit."""
+
+
 def run_tasks(
     estimator: Any,
     tasks: Sequence[Task],
@@ -294,6 +306,7 @@ def run_tasks(
     *,
     error_score: Any,
     n_jobs: int | None,
+    memory: Memory | None = None,
 ) -> Iterator[Outcome]:
     """Fit and score every task, in parallel.
 
@@ -307,6 +320,8 @@ def run_tasks(
     error_score : float or "raise"
     n_jobs : int or None
         As for joblib.
+    memory : SearchMemory or None, default=None
+        Where finished fits are kept.
 
     Yields
     ------
@@ -314,7 +329,7 @@ def run_tasks(
         As soon as its group is finished, in any order. Estimators of folds are not returned.
     """
     work = [
-        delayed(_run_group)(estimator, group, data, scorer, error_score)
+        delayed(_run_group)(estimator, group, data, scorer, error_score, memory)
         for group in groups_of(estimator, tasks)
     ]
     try:
@@ -326,6 +341,28 @@ def run_tasks(
 
 
 def _run_group(
+    estimator: Any,
+    tasks: Sequence[Task],
+    data: SearchData,
+    scorer: Any,
+    error_score: Any,
+    memory: Memory | None,
+) -> list[Outcome]:
+    known = [memory.recall(estimator, task, data) if memory else None for task in tasks]
+    new = [task for task, outcome in zip(tasks, known, strict=True) if outcome is None]
+    found = _fit_and_score(estimator, new, data, scorer, error_score)
+    if memory:
+        for outcome in found:
+            memory.keep(estimator, outcome, data)
+    # The networks of folds are of no further use, and sending them back takes time.
+    fresh = iter(
+        outcome if outcome.task.split is None else without_estimator(outcome)
+        for outcome in found
+    )
+    return [next(fresh) if outcome is None else outcome for outcome in known]
+
+
+def _fit_and_score(
     estimator: Any, tasks: Sequence[Task], data: SearchData, scorer: Any, error_score: Any
 ) -> list[Outcome]:
     fitted = fit_group(estimator, tasks, data, error_score)
@@ -337,12 +374,21 @@ def _run_group(
     for split, members in alike.items():
         X, y, params = data.to_score(split)
         models = [fitted[i].estimator for i in members]
-        for i, score in zip(
-            members, score_group(models, X, y, params, scorer, error_score), strict=True
-        ):
+        scores = score_group(models, X, y, params, scorer, error_score)
+        for i, score in zip(members, scores, strict=True):
             scored[i] = score
-    return [
-        # The networks of folds are of no further use, and sending them back takes time.
-        Outcome(task, fit if task.split is None else fit._replace(estimator=None), score)
-        for task, fit, score in zip(tasks, fitted, scored, strict=True)
-    ]
+    return [Outcome(*parts) for parts in zip(tasks, fitted, scored, strict=True)]
+
+
+def without_estimator(outcome: Outcome) -> Outcome:
+    """The same outcome without its fitted estimator.
+
+    Parameters
+    ----------
+    outcome : Outcome
+
+    Returns
+    -------
+    outcome : Outcome
+    """
+    return outcome._replace(fitted=outcome.fitted._replace(estimator=None))

@@ -12,7 +12,7 @@ from ..exceptions import warn_caller
 from ..training.interrupts import noted_interrupts
 from .candidates import Settings
 from .decision import order_by_margin_auc
-from .fitting import Outcome, SearchData, Task, run_tasks
+from .fitting import Memory, Outcome, SearchData, Task, run_tasks, without_estimator
 from .reporting import Report
 from .results import SearchRecord
 
@@ -36,6 +36,7 @@ class SearchRun:
     error_score : float or "raise"
     n_jobs : int or None
     verbose : int
+    memory : SearchMemory or None, default=None
 
     Attributes
     ----------
@@ -59,6 +60,7 @@ class SearchRun:
         error_score: Any,
         n_jobs: int | None,
         verbose: int,
+        memory: Memory | None = None,
     ) -> None:
         self.estimator = estimator
         self.candidates = candidates
@@ -70,6 +72,7 @@ class SearchRun:
         self.error_score = error_score
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.memory = memory
         self.record = SearchRecord(candidates, len(data.splits))
         self.estimators: dict[int, Any] = {}
         self.interrupted = False
@@ -109,7 +112,7 @@ class SearchRun:
         for outcome in self._finished(tasks, self.margin_scorer, pressed):
             self._keep(outcome)
             report.add(outcome)
-            outcomes.append(_without_estimator(outcome))
+            outcomes.append(without_estimator(outcome))
         self._judge(outcomes, "margin_scoring")
         if np.isnan(self.record.margin_auc).all():
             raise ValueError(
@@ -163,6 +166,7 @@ class SearchRun:
             scorer,
             error_score=self.error_score,
             n_jobs=self.n_jobs,
+            memory=self.memory,
         ):
             if pressed():
                 # The fit has ended early, as those of networks do, and is not finished.
@@ -218,7 +222,3 @@ def _counted(errors: Sequence[str]) -> str:
         f"{line}\n{n} with the following error:\n{error}"
         for error, n in Counter(errors).items()
     )
-
-
-def _without_estimator(outcome: Outcome) -> Outcome:
-    return outcome._replace(fitted=outcome.fitted._replace(estimator=None))

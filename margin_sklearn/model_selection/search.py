@@ -29,6 +29,7 @@ from .candidates import (
     with_settings,
 )
 from .decision import n_voters
+from .memory import SearchMemory
 from .preparation import prepare_data
 from .routing import route_fit, router
 from .run_search import SearchRun
@@ -79,8 +80,11 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
         far every candidate is fitted by its own, whatever this says.
     n_jobs : int or None, default=None
         Number of processes, by joblib; -1 is one per core. On a GPU 1 is fastest.
-    memory : None, default=None
-        Reserved.
+    memory : str, Path or None, default=None
+        Folder that keeps the scores and weights of finished fits of MarginClassifiers, alone
+        or as the last step of a Pipeline, so that a search that was killed can be fitted again
+        without repeating them. They are found by data, parameters and versions; also where
+        ``random_state`` is None. Fits with callbacks and of other estimators are repeated.
     error_score : float or "raise", default=nan
         Score where a fit or a score raises an error, which gives a warning; "raise" passes the
         error on. A candidate that fails on all samples comes last, whatever the number; a
@@ -115,7 +119,7 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
     vote_ : VotingClassifier or None
         What answers in place of ``best_estimator_`` if ``vote`` is not 1.
     n_fits_ : int
-        Number of fits, on all samples and in folds.
+        Number of fits, on all samples and in folds, also those found in ``memory``.
     n_splits_ : int
         Number of folds; 0 with ``shortlist=None``.
     scorer_ : callable
@@ -275,6 +279,9 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
         self._check_candidates(estimator, candidates, vote)
         routed = route_fit(self, scorer, params)
         data = prepare_data(estimator, X, y, self.cv if size else None, routed)
+        memory = None
+        if self.memory is not None:
+            memory = SearchMemory(self.memory, data, (scorer, margin_scorer))
         n_best = max(n_voters(n), vote)
         run = SearchRun(
             estimator,
@@ -287,6 +294,7 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
             error_score=self.error_score,
             n_jobs=self.n_jobs,
             verbose=int(self.verbose),
+            memory=memory,
         )
         run.run()
         # Of a shortlist of all candidates only the best are kept.

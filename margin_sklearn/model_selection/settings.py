@@ -1,6 +1,7 @@
 """Checks of a search's parameters, and how many candidates they make it shortlist."""
 
 import numbers
+from pathlib import Path
 from typing import Any
 
 from ..checks import (
@@ -56,8 +57,11 @@ def check_search(search: Any) -> None:
         refuse(
             "cv", "an integer of at least 2, a splitter or an iterable of splits", search.cv
         )
-    if search.memory is not None:
-        refuse("memory", "None", search.memory)
+    memory = search.memory
+    if memory is not None and (
+        not isinstance(memory, str | Path) or not str(memory) or Path(memory).is_file()
+    ):
+        refuse("memory", "None or the path of a folder (str or Path)", memory)
     whole = isinstance(search.n_jobs, numbers.Integral) and not isinstance(search.n_jobs, bool)
     if search.n_jobs is not None and (not whole or search.n_jobs == 0):
         refuse(

@@ -356,7 +356,7 @@ BAD = [
     ("margin_scoring", (None, "accuracy", 3, Scorer), "a scorer"),
     ("margin_scoring", (accuracy_score,), "scor"),
     ("stack", ("yes", None, 1), "True or False"),
-    ("memory", (3, "folder"), "memory must be None"),
+    ("memory", (3, "", True, __file__), "the path of a folder"),
     ("n_jobs", (0, 1.5, "2", True), "None or an integer"),
     ("error_score", ("ignore", None, True), "a number, NaN or 'raise'"),
     ("verbose", (-1, None, "yes"), "an integer of at least 0"),
