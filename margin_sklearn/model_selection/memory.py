@@ -243,7 +243,7 @@ def _restore(
         head = model[:-1]
         X = head.fit_transform(X, y)
         model.steps[:-1] = head.steps
-    if found["inputs"] is not None and joblib.hash(X) != found["inputs"]:
+    if _hash_of_inputs(model, data.X) != found["inputs"]:
         return False
     tensors = {
         name: torch.from_numpy(arrays[f"tensor_{i}"]) for i, name in enumerate(found["names"])
@@ -289,6 +289,7 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray], found: Mapping[str, Any
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    with np.load(path, allow_pickle=False) as stored:
+    # NumPy leaves a file open that is no archive.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files if name != "json"}
         return arrays, json.loads(stored["json"].tobytes().decode())

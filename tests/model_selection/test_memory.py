@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -110,7 +111,7 @@ def test_what_is_found_is_as_if_fitted(iris, tmp_path, n_fits, settings):
 def test_pipelines_and_weights(iris, tmp_path, n_fits, rng):
     X, y = iris
     weight = rng.uniform(0.5, 1, size=len(y))
-    model = make_pipeline(StandardScaler(), network())
+    model = make_pipeline(StandardScaler(), PCA(3), network())
     given = {"marginclassifier__sample_weight": weight}
     one = search(tmp_path, model, "marginclassifier__lr").fit(X, y, **given)
     n_fits()

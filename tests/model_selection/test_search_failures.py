@@ -352,7 +352,7 @@ BAD = [
     ("cv", (KFold(500), 500, []), "Pass another cv"),
     ("scoring", (3, ["accuracy"], {"a": "accuracy"}, ("accuracy",)), "one callable scorer"),
     ("scoring", (margin_auc_score, SAMPLES), "belongs in margin_scoring"),
-    ("scoring", ("acuracy", accuracy_score), "scor"),
+    ("scoring", ("exactness", accuracy_score), "scor"),
     ("margin_scoring", (None, "accuracy", 3, Scorer), "a scorer"),
     ("margin_scoring", (accuracy_score,), "scor"),
     ("stack", ("yes", None, 1), "True or False"),
