@@ -27,6 +27,7 @@ from margin_sklearn import (
     ConvNet,
     MarginClassifier,
     MarginCurveDisplay,
+    MarginSearchCV,
     MarginSubsetSampler,
     MarginSubsetSelector,
     ResubstitutionSplit,
@@ -117,6 +118,18 @@ def sampler(**settings):
     )
 
 
+def search(**settings):
+    return MarginSearchCV(
+        **{
+            "estimator": network(),
+            "param_grid": {"lr": [1e-3, 1e-2]},
+            "margin_scoring": make_margin_auc_scorer(scale=None),
+            "shortlist": None,
+            **settings,
+        }
+    )
+
+
 # --- data: X ----------------------------------------------------------------------------
 
 TRAIN = {
@@ -124,6 +137,7 @@ TRAIN = {
     "partial_fit": lambda X, y: network().partial_fit(X, y, classes=[0, 1]),
     "MarginSubsetSelector": lambda X, y: selector().fit(X, y),
     "MarginSubsetSampler": lambda X, y: sampler().fit_resample(X, y),
+    "MarginSearchCV": lambda X, y: search().fit(X, y),
 }
 PREDICT = {
     "predict": lambda X, y: fitted().predict(X),
@@ -213,6 +227,7 @@ NOT_ROWS = [
 ]
 TAKE_ROWS = {
     "MarginSubsetSelector": lambda X: selector().fit(X, y),
+    "MarginSearchCV": lambda X: search().fit(X, y),
     "prefit": lambda X: selector(estimator=linear(), prefit=True).fit(X, y),
     "fit_resample": lambda X: clone(kept()).fit_resample(X, y),
     "transform": lambda X: kept().transform(X),
@@ -290,6 +305,7 @@ TAKE_WEIGHT = {
     "fit": lambda w: network().fit(X, y, sample_weight=w),
     "partial_fit": lambda w: network().partial_fit(X, y, classes=[0, 1], sample_weight=w),
     "MarginSubsetSelector": lambda w: selector().fit(X, y, sample_weight=w),
+    "MarginSearchCV": lambda w: search().fit(X, y, sample_weight=w),
     "prefit": lambda w: selector(estimator=linear(), prefit=True).fit(X, y, sample_weight=w),
     "margin_auc_score": lambda w: margin_auc_score(linear(), X, y, sample_weight=w),
     "MarginCurveDisplay": lambda w: of_linear(sample_weight=w),

@@ -1,9 +1,17 @@
 """scikit-learn's own checks of estimators."""
 
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from margin_sklearn import MarginClassifier, MarginSubsetSelector
+from margin_sklearn import (
+    MarginClassifier,
+    MarginSearchCV,
+    MarginSubsetSelector,
+    make_margin_auc_scorer,
+)
 
 # Weights equal repetitions only where nothing but the loss sees the samples. Mini-batches are
 # drawn from the rows, batch norm averages over rows and dropout draws a mask a row, so another
@@ -47,4 +55,42 @@ SELECTOR_FAILURES = {
 @pytest.mark.filterwarnings("ignore:n_samples_to_select=0.01 of")
 @pytest.mark.filterwarnings("ignore:MarginSubsetSelector.fit_transform leaves rows out")
 def test_scikit_learns_checks_of_the_selector(estimator, check):
+    check(estimator)
+
+
+SAMPLES = make_margin_auc_scorer()
+LINEAR = MarginSearchCV(
+    LogisticRegression(),
+    {"C": [0.1, 1.0]},
+    cv=2,
+    margin_scoring=SAMPLES,
+    error_score="raise",
+)
+PIPELINE = MarginSearchCV(
+    make_pipeline(StandardScaler(), LogisticRegression()),
+    {"logisticregression__C": [0.1, 1.0]},
+    shortlist=None,
+    vote=2,
+    margin_scoring=SAMPLES,
+    error_score="raise",
+)
+NETWORKS = MarginSearchCV(
+    # The checks set the search's random_state, which is not that of its networks.
+    MarginClassifier(device="cpu", random_state=0, max_epochs=8),
+    {"module__hidden_layer_sizes": [(16,)]},
+    shortlist=None,
+    margin_scoring=make_margin_auc_scorer(scale=None),
+    error_score="raise",
+)
+# fit takes any keyword, so the check finds no sample_weight in its signature, but passes it.
+SEARCH_FAILURES = {"check_classifiers_one_label_sample_weights": "weights pass through"}
+
+
+@parametrize_with_checks(
+    [LINEAR, PIPELINE, NETWORKS],
+    expected_failed_checks=lambda estimator: (
+        SEARCH_FAILURES if isinstance(estimator.estimator, MarginClassifier) else {}
+    ),
+)
+def test_scikit_learns_checks_of_the_search(estimator, check):
     check(estimator)

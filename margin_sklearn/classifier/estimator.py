@@ -36,7 +36,7 @@ from ..training.schedules import learning_rate
 from .parameters import NestedParamsEstimator, nested_params, set_nested
 from .settings import check_classes, check_settings
 
-__all__ = ["MarginClassifier", "TrainingPart", "begin_fit"]
+__all__ = ["MarginClassifier", "TrainingPart", "begin_fit", "training_run"]
 
 
 class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
@@ -586,3 +586,18 @@ def _network_of(estimator):
         prepare=lambda rows: validate_predict(estimator, rows),
         encode=lambda y: validate_labels(y, estimator.classes_),
     )
+
+
+def training_run(classifier: MarginClassifier) -> TrainingRun:
+    """The training of a fitted classifier.
+
+    Parameters
+    ----------
+    classifier : MarginClassifier
+        Fitted.
+
+    Returns
+    -------
+    run : TrainingRun
+    """
+    return classifier._fitted()

@@ -1,4 +1,4 @@
-"""Choosing among networks: searches, and splitters that score on the training samples."""
+"""Searches by margin-AUC, and splitters for those of scikit-learn."""
 
 from .search import MarginSearchCV
 from .splits import ResubstitutionSplit

@@ -1,124 +1,91 @@
-"""Which candidates of a search are cross-validated, and which of them wins."""
+"""Which candidates are cross-validated, and which of them wins."""
 
 import math
 
 import numpy as np
-from scipy.stats import rankdata
+from numpy.typing import NDArray
 
-__all__ = ["final_ranks", "n_kept", "ranks", "shortlist_size"]
-
-# Measured with benchmarks/decision.py. The standardised scores of the shortlist are added with
-# these weights: cross-validation and margin-AUC err independently.
-WEIGHT_OF_MARGIN_AUC = 0.3
-FEWEST = 5
+__all__ = ["final_order", "n_voters", "order_by_margin_auc", "shortlist_size"]
 
 
-def shortlist_size(shortlist, n_candidates):
-    """Number of candidates that are cross-validated.
+def shortlist_size(n_candidates: int) -> int:
+    """Number of candidates to cross-validate for ``shortlist="auto"``.
 
     Parameters
     ----------
-    shortlist : "auto", int or None
-        As for :class:`~margin_sklearn.MarginSearchCV`.
     n_candidates : int
 
     Returns
     -------
     size : int
-        "auto": the root of their number, at least 5.
-
-    Examples
-    --------
-    >>> from margin_sklearn.model_selection.decision import shortlist_size
-    >>> [shortlist_size("auto", n) for n in (3, 24, 128)]
-    [3, 5, 12]
+        At least 5, so it may be more than there are candidates.
     """
-    if shortlist is None:
-        return 0
-    if isinstance(shortlist, str):
-        shortlist = max(FEWEST, math.ceil(math.sqrt(n_candidates)))
-    return min(int(shortlist), n_candidates)
+    return max(5, math.ceil(math.sqrt(n_candidates)))
 
 
-def n_kept(vote, n_candidates):
-    """Number of networks in the default vote: the root of the number of candidates.
+def n_voters(n_candidates: int) -> int:
+    """Number of candidates in a vote of unspecified size: the square root, rounded up.
 
     Parameters
     ----------
-    vote : "auto" or int
     n_candidates : int
 
     Returns
     -------
-    size : int
+    n : int
     """
-    return math.ceil(math.sqrt(n_candidates)) if isinstance(vote, str) else int(vote)
+    return math.ceil(math.sqrt(n_candidates))
 
 
-def ranks(scores):
-    """Ranks from 1, the highest score first; equal scores have the same rank.
+def order_by_margin_auc(margin_auc: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Order candidates by margin-AUC.
 
     Parameters
     ----------
-    scores : ndarray of float of shape (n,)
-        NaN comes last.
+    margin_auc : ndarray of float of shape (n_candidates,)
+        NaN for a candidate without a score.
 
     Returns
     -------
-    ranks : ndarray of int32 of shape (n,)
+    order : ndarray of int of shape (n_candidates,)
+        Indices of candidates, the highest score first. Infinite scores come after all finite
+        ones, NaN last; ties keep the order of the candidates.
     """
-    scores = np.asarray(scores, dtype=float)
-    known = ~np.isnan(scores)
-    found = np.full(len(scores), known.sum() + 1, dtype=np.int32)
-    found[known] = rankdata(-scores[known], method="min")
-    return found
+    return np.lexsort(_falling(margin_auc))
 
 
-def final_ranks(margin_auc, cv_score, shortlisted):
-    """Ranks in the final order, from 1, without ties.
-
-    The shortlist comes first, by the sum of its standardised scores, .7 of cross-validation
-    and .3 of margin-AUC, then the others by margin-AUC.
+def final_order(
+    margin_auc: NDArray[np.floating],
+    cv_means: NDArray[np.floating],
+    shortlisted: NDArray[np.bool_],
+) -> NDArray[np.intp]:
+    """Order candidates by all that is known: the first wins.
 
     Parameters
     ----------
-    margin_auc : ndarray of float of shape (n,)
-        NaN where the candidate could not be fitted or scored.
-    cv_score : ndarray of float of shape (n,)
-        Mean over the folds; NaN off the shortlist, or where a fold failed.
-    shortlisted : ndarray of bool of shape (n,)
+    margin_auc : ndarray of float of shape (n_candidates,)
+        NaN for a candidate that could not be fitted or scored.
+    cv_means : ndarray of float of shape (n_candidates,)
+        Mean cross-validated scores; ignored for candidates off the shortlist.
+    shortlisted : ndarray of bool of shape (n_candidates,)
+        The candidates that were cross-validated.
 
     Returns
     -------
-    ranks : ndarray of int32 of shape (n,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from margin_sklearn.model_selection.decision import final_ranks
-    >>> margin_auc = np.array([0.7, 0.8, 0.6, 0.9])
-    >>> cv_score = np.array([np.nan, 0.95, np.nan, 0.9])
-    >>> final_ranks(margin_auc, cv_score, ~np.isnan(cv_score))
-    array([3, 1, 4, 2], dtype=int32)
+    order : ndarray of int of shape (n_candidates,)
+        Indices of candidates, best first: the shortlist by ``cv_means``, ties by
+        ``margin_auc``; then those off the shortlist by ``margin_auc``; then those whose scores
+        are not finite. Remaining ties keep the order of the candidates.
     """
-    total = np.full(len(margin_auc), -np.inf)
-    valid = shortlisted & np.isfinite(cv_score)
-    if valid.any():
-        weight = WEIGHT_OF_MARGIN_AUC
-        total[valid] = (1 - weight) * _standardised(cv_score[valid])
-        total[valid] += weight * _standardised(margin_auc[valid])
-    # Sorted by the last key first. Ties are broken by margin-AUC, then by position.
-    order = np.lexsort((np.arange(len(total)), ranks(margin_auc), -total, ~valid))
-    found = np.empty(len(total), dtype=np.int32)
-    found[order] = np.arange(1, len(total) + 1)
-    return found
+    score = np.where(shortlisted, cv_means, margin_auc)
+    level = np.where(np.isfinite(score), np.where(shortlisted, 0, 1), 2)
+    by_cv = np.where(level == 0, cv_means, 0.0)
+    # lexsort sorts by its last key first.
+    return np.lexsort((*_falling(margin_auc), -by_cv, level))
 
 
-def _standardised(values):
-    finite = values[np.isfinite(values)]
-    # Equal values may have a mean beside them, and a deviation of 1e-17.
-    if finite.size == 0 or np.ptp(finite) == 0 or finite.std() == 0:
-        return np.where(np.isfinite(values), 0.0, np.sign(np.nan_to_num(values)))
-    # Infinite scores, as of saturated networks, would make all others equal.
-    values = np.clip(values, finite.min(), finite.max())
-    return (values - finite.mean()) / finite.std()
+def _falling(score: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.int_]]:
+    """Keys for lexsort, the last of which is the most important."""
+    finite = np.isfinite(score)
+    kind = np.where(finite, 0, np.where(np.isnan(score), 2, 1))
+    return np.where(finite, -score, 0.0), kind

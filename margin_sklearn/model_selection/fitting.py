@@ -1,365 +1,394 @@
-"""Fitting and scoring the candidates of a search, many as one where they can be stacked."""
+"""Fitting and scoring of candidates, on all samples or on a fold, in parallel.
 
-import time
+A :class:`Task` is one fit. Tasks are shared out to workers in groups: :func:`fit_group` fits a
+group, and :func:`score_group` scores its estimators that are scored on the same samples.
+"""
+
+import numbers
+import traceback
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
 
-import joblib
 import numpy as np
-from sklearn.base import clone
-from sklearn.pipeline import Pipeline
+from numpy.typing import NDArray
+from sklearn.utils.parallel import Parallel, delayed
 
-from ..adapters.unwrap import innermost
-from ..classifier.estimator import MarginClassifier
-from ..classifier.together import Fit, fit_together, groups_to_fit
 from ..data.rows import take_rows
-from ..scoring.together import scores_together
+from .candidates import Settings, with_settings
 
-__all__ = ["Outcome", "Task", "Work", "fit_and_score", "units_of"]
+__all__ = [
+    "Fitted",
+    "Memory",
+    "Outcome",
+    "Scored",
+    "SearchData",
+    "Task",
+    "fit_group",
+    "groups_of",
+    "run_tasks",
+    "score_group",
+    "without_estimator",
+]
 
-
-@dataclass(frozen=True)
-class Work:
-    """What all fits of a search have in common.
-
-    Parameters
-    ----------
-    X, y
-        All samples.
-    splits : list of (train, test)
-        Row indices of the folds.
-    margin_scoring, scoring : callable
-        ``scorer(estimator, X, y, **params)`` for fits on all samples, and for folds.
-    fit_params : dict
-        For the estimator's ``fit``; arrays of one value per sample are cut as X is.
-    margin_weight : array-like of shape (n_samples,) or None
-        ``sample_weight`` of ``margin_scoring``.
-    score_params : dict
-        Of ``scoring``.
-    """
-
-    X: Any
-    y: Any
-    splits: list
-    margin_scoring: Any
-    scoring: Any
-    fit_params: dict = field(default_factory=dict)
-    margin_weight: Any = None
-    score_params: dict = field(default_factory=dict)
-
-    def rows(self, split):
-        """X, y and the parameters of ``fit`` of the training samples of a fold, or of all."""
-        if split is None:
-            return self.X, self.y, self.fit_params
-        train = self.splits[split][0]
-        return (
-            take_rows(self.X, train),
-            take_rows(self.y, train),
-            self.params_of_rows(self.fit_params, train),
-        )
-
-    def params_of_rows(self, params, rows):
-        """Parameters of a method for some rows: those with one value per sample are cut."""
-        n = len(self.y)
-        return {
-            name: take_rows(value, rows) if _length(value) == n else value
-            for name, value in params.items()
-        }
-
-
-def _length(value):
-    if isinstance(value, str | bytes | dict):
-        return None
-    shape = getattr(value, "shape", None)
-    if shape is not None:
-        return shape[0] if len(shape) else None
-    return len(value) if isinstance(value, list | tuple) else None
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 class Task(NamedTuple):
-    """A fit of a candidate: on all samples, or without a fold.
+    """One fit of one candidate.
 
     Parameters
     ----------
     candidate : int
+        Index of the candidate.
+    settings : dict
+        Its parameters.
     split : int or None
-        None for all samples.
-    estimator : estimator
-        A clone with the parameters of the candidate; changed by the fit.
+        Index of the split to train and score on; None is all samples.
     """
 
     candidate: int
-    split: int | None
+    settings: Settings
+    split: int | None = None
+
+
+class Fitted(NamedTuple):
+    """Result of one fit.
+
+    Parameters
+    ----------
+    estimator : estimator or None
+        None if the fit failed.
+    seconds : float
+        A group that is fitted together shares its time out.
+    error : str or None
+        The traceback of a failed fit.
+    """
+
     estimator: Any
+    seconds: float
+    error: str | None = None
 
 
-class Prepared(NamedTuple):
-    """A task with the samples as its network will see them, if it can be stacked.
+class Scored(NamedTuple):
+    """Result of scoring one fitted estimator.
+
+    Parameters
+    ----------
+    score : float
+        ``error_score`` if the scorer raised.
+    seconds : float
+    error : str or None
+        The traceback of the scorer's error.
+    """
+
+    score: float
+    seconds: float
+    error: str | None = None
+
+
+class Outcome(NamedTuple):
+    """All about one task.
 
     Parameters
     ----------
     task : Task
-    fit : Fit or None
-        The fit of the MarginClassifier that the estimator is, or is the last step of.
-    transformers : list of (name, fitted transformer)
-        The steps before it.
-    seconds : float
-        Time of fitting the transformers.
+    fitted : Fitted
+    scored : Scored
+        With ``error_score`` and no time if the fit failed.
     """
 
     task: Task
-    fit: Fit | None = None
-    transformers: Any = ()
-    seconds: float = 0.0
+    fitted: Fitted
+    scored: Scored
 
 
-class Outcome(NamedTuple):
-    """The result of a task.
+@dataclass(frozen=True)
+class SearchData:
+    """The samples of a search with what ``fit`` and the scorers are given with them.
 
     Parameters
     ----------
-    candidate, split
-        Of the task.
-    estimator : estimator or None
-        Fitted; None for folds, and if the fit failed.
-    score : float
-        NaN if fit or scoring failed.
-    error : Exception or None
-    fit_seconds, score_seconds : float
-    n_together : int
-        Number of networks that were trained as one.
+    X : array-like of shape (n_samples, ...)
+    y : ndarray of shape (n_samples,)
+    fit_params, score_params, margin_params : dict
+        Keyword arguments of the estimator's ``fit``, of ``scoring`` and of
+        ``margin_scoring``. Those of length n_samples are indexed like X.
+    splits : list of (train, test)
+        Row indices of the folds.
+    pairwise : bool, default=False
+        Whether X has a column for each sample, so that training samples select columns too.
     """
 
-    candidate: int
-    split: int | None
-    estimator: Any
-    score: float
-    error: Exception | None
-    fit_seconds: float
-    score_seconds: float
-    n_together: int
+    X: Any
+    y: NDArray[Any]
+    fit_params: Mapping[str, Any] = field(default_factory=dict)
+    score_params: Mapping[str, Any] = field(default_factory=dict)
+    margin_params: Mapping[str, Any] = field(default_factory=dict)
+    splits: Sequence[Split] = ()
+    pairwise: bool = False
+
+    def to_train(self, split: int | None) -> tuple[Any, NDArray[Any], Mapping[str, Any]]:
+        """X, y and keyword arguments to fit on all samples (None) or in a fold.
+
+        Parameters
+        ----------
+        split : int or None
+
+        Returns
+        -------
+        X, y, fit_params
+        """
+        if split is None:
+            return self.X, self.y, self.fit_params
+        train, _ = self.splits[split]
+        return self._rows(train, train), self.y[train], self._sliced(self.fit_params, train)
+
+    def to_score(self, split: int | None) -> tuple[Any, NDArray[Any], Mapping[str, Any]]:
+        """X, y and keyword arguments to score on all samples (None) or in a fold.
+
+        Parameters
+        ----------
+        split : int or None
+
+        Returns
+        -------
+        X, y, score_params
+        """
+        if split is None:
+            return self.X, self.y, self.margin_params
+        train, test = self.splits[split]
+        return self._rows(test, train), self.y[test], self._sliced(self.score_params, test)
+
+    def _rows(self, rows: NDArray[np.intp], train: NDArray[np.intp]) -> Any:
+        return self.X[np.ix_(rows, train)] if self.pairwise else take_rows(self.X, rows)
+
+    def _sliced(self, params: Mapping[str, Any], rows: NDArray[np.intp]) -> dict[str, Any]:
+        return {
+            name: take_rows(_indexable(value), rows) if self._per_sample(value) else value
+            for name, value in params.items()
+        }
+
+    def _per_sample(self, value: Any) -> bool:
+        if isinstance(value, str | bytes | dict):
+            return False
+        shape = getattr(value, "shape", None)
+        if shape is not None:
+            return len(shape) > 0 and shape[0] == len(self.y)
+        return hasattr(value, "__len__") and len(value) == len(self.y)
 
 
-def units_of(work, tasks, *, stack, n_jobs):
-    """Divide tasks into units of work for :func:`fit_and_score`.
+def _indexable(value: Any) -> Any:
+    listed = isinstance(value, list | tuple) or hasattr(value, "shape")
+    return value if listed else np.asarray(value)
 
-    Transformers are fitted here, once for all tasks of equal settings on the same samples.
+
+def groups_of(estimator: Any, tasks: Sequence[Task]) -> list[list[Task]]:
+    """Share tasks out into groups, the units of work of a parallel search.
 
     Parameters
     ----------
-    work : Work
+    estimator : estimator
+        Not fitted.
     tasks : list of Task
-    stack : {"auto", True, False}
-        Whether networks are trained as one: where it pays, wherever possible, or never.
-    n_jobs : int
-
-    Yields
-    ------
-    unit : list of Prepared
-    """
-    if not isinstance(stack, str) and not stack:
-        for task in tasks:
-            yield [Prepared(task)]
-        return
-    alike = defaultdict(list)
-    for place, task in enumerate(tasks):
-        alike[_transformer_key(task, work) or ("alone", place)].append(task)
-    for key, members in alike.items():
-        if key[0] == "alone":
-            yield [Prepared(*members)]
-            continue
-        samples: dict[int | None, Any] = {}
-        prepared = [_prepared(work, task, samples) for task in members]
-        for each in prepared:
-            if each.fit is None:
-                yield [each]
-        ready = [each for each in prepared if each.fit is not None]
-        for group in groups_to_fit(
-            [each.fit for each in ready], n_jobs, always=not isinstance(stack, str)
-        ):
-            yield [ready[place] for place in group]
-
-
-def _transformer_key(task, work):
-    """What tasks share whose networks see the same inputs; None if they cannot be stacked."""
-    estimator = task.estimator
-    if type(estimator) is MarginClassifier:
-        return ("network",) if not {*work.fit_params} - {"sample_weight"} else None
-    if type(estimator) is not Pipeline or type(estimator.steps[-1][1]) is not MarginClassifier:
-        return None
-    name = estimator.steps[-1][0]
-    if {*work.fit_params} - {f"{name}__sample_weight"} or estimator.memory is not None:
-        return None
-    if getattr(estimator, "transform_input", None) is not None:
-        return None
-    try:
-        return "pipeline", joblib.hash([estimator.steps[:-1], name])
-    except Exception:  # objects that cannot be pickled raise anything
-        return None
-
-
-def _prepared(work, task, samples):
-    """Fit the transformers of a task on its samples, unless that was done before."""
-    if task.split not in samples:
-        start = time.perf_counter()
-        try:
-            samples[task.split] = _transformed(work, task), time.perf_counter() - start
-        except Exception:
-            # The ordinary fit raises it again.
-            samples[task.split] = None, 0.0
-        seconds = samples[task.split][1]
-    else:
-        seconds = 0.0
-    found = samples[task.split][0]
-    if found is None:
-        return Prepared(task)
-    X, y, weight, transformers = found
-    last = task.estimator
-    if isinstance(last, Pipeline):
-        last = last.steps[-1][1]
-    return Prepared(task, Fit(last, X, y, weight), transformers, seconds)
-
-
-def _transformed(work, task):
-    X, y, params = work.rows(task.split)
-    weight = next(iter(params.values()), None)
-    if not isinstance(task.estimator, Pipeline) or len(task.estimator.steps) == 1:
-        return X, y, weight, ()
-    before = clone(task.estimator[:-1])
-    return before.fit_transform(X, y), y, weight, before.steps
-
-
-def fit_and_score(work, unit):
-    """Fit and score the tasks of a unit.
-
-    Parameters
-    ----------
-    work : Work
-    unit : list of Prepared
-        One of :func:`units_of`.
 
     Returns
     -------
-    outcomes : list of Outcome
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If a fit was interrupted.
+    groups : list of list of Task
+        One task each.
     """
-    if len(unit) == 1:
-        return [_alone(work, unit[0])]
-    results = fit_together([each.fit for each in unit])
-    fitted = [each for each, result in zip(unit, results, strict=True) if result.error is None]
-    scores = dict(zip(map(id, fitted), _scores(work, fitted), strict=True))
-    outcomes = []
-    for each, result in zip(unit, results, strict=True):
-        failed: Any = (np.nan, result.error, 0.0)
-        score, error, seconds = scores.get(id(each), failed)
-        task = each.task
-        keeps = task.split is None and error is None
-        outcomes.append(
-            Outcome(
-                task.candidate,
-                task.split,
-                _assembled(each) if keeps else None,
-                score,
-                error,
-                result.seconds + each.seconds,
-                seconds,
-                result.n_together,
-            )
-        )
-    return outcomes
+    return [[task] for task in tasks]
 
 
-def _scores(work, fitted):
-    """(score, error, seconds) of each; those on the same samples are scored together."""
-    found: dict[int, Any] = {}
-    whole = [each for each in fitted if each.task.split is None]
-    if whole:
-        start = time.perf_counter()
-        estimators = [_assembled(each) for each in whole]
-        values = scores_together(
-            work.margin_scoring, estimators, work.X, work.y, work.margin_weight
-        )
-        seconds = (time.perf_counter() - start) / len(whole)
-        for each, value in zip(whole, values, strict=True):
-            found[id(each)] = (*_checked(value), seconds)
-    for each in fitted:
-        if each.task.split is not None:
-            start = time.perf_counter()
-            value = _fold_score(work, _assembled(each), each.task.split)
-            found[id(each)] = (*_checked(value), time.perf_counter() - start)
-    return [found[id(each)] for each in fitted]
+def fit_group(
+    estimator: Any, tasks: Sequence[Task], data: SearchData, error_score: Any
+) -> list[Fitted]:
+    """Fit a clone of an estimator for each task of a group.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Not changed.
+    tasks : list of Task
+    data : SearchData
+    error_score : float or "raise"
+        Whether the error of a failed fit is raised.
+
+    Returns
+    -------
+    fitted : list of Fitted
+        In the order of the tasks.
+    """
+    return [_fit(estimator, task, data, error_score) for task in tasks]
 
 
-def _checked(value):
-    """A score and no error, or NaN and the error."""
-    if isinstance(value, Exception):
-        return np.nan, value
-    if not isinstance(value, float | int | np.number):
-        return np.nan, ValueError(
-            f"scoring must return a number, got {value!r} ({type(value).__name__})."
-        )
-    return float(value), None
-
-
-def _fold_score(work, estimator, split):
-    test = work.splits[split][1]
-    params = work.params_of_rows(work.score_params, test)
+def _fit(estimator: Any, task: Task, data: SearchData, error_score: Any) -> Fitted:
+    model = with_settings(estimator, task.settings)
+    start = perf_counter()
+    X, y, params = data.to_train(task.split)
     try:
-        return work.scoring(
-            estimator, take_rows(work.X, test), take_rows(work.y, test), **params
-        )
-    except Exception as error:
-        return error
+        model.fit(X, y, **params)
+    except Exception:
+        if isinstance(error_score, str):
+            raise
+        return Fitted(None, perf_counter() - start, traceback.format_exc())
+    return Fitted(model, perf_counter() - start)
 
 
-def _assembled(prepared):
-    """The fitted estimator of a task, from its fitted parts."""
-    estimator = prepared.task.estimator
-    if isinstance(estimator, Pipeline):
-        estimator.steps = [*prepared.transformers, estimator.steps[-1]]
-    return estimator
+def score_group(
+    estimators: Sequence[Any],
+    X: Any,
+    y: NDArray[Any],
+    params: Mapping[str, Any],
+    scorer: Any,
+    error_score: Any,
+) -> list[Scored]:
+    """Score fitted estimators on the same samples.
+
+    Parameters
+    ----------
+    estimators : list of estimators
+    X : array-like of shape (n_samples, ...)
+    y : ndarray of shape (n_samples,)
+    params : dict
+        Keyword arguments of the scorer.
+    scorer : callable
+    error_score : float or "raise"
+        The score of an estimator for which the scorer raises an error.
+
+    Returns
+    -------
+    scored : list of Scored
+        In the order of the estimators.
+    """
+    return [_score(model, X, y, params, scorer, error_score) for model in estimators]
 
 
-def _alone(work, prepared):
-    """An ordinary fit, and its score."""
-    task, start = prepared.task, time.perf_counter()
-    X, y, params = work.rows(task.split)
+def _score(
+    model: Any, X: Any, y: Any, params: Mapping[str, Any], scorer: Any, error_score: Any
+) -> Scored:
+    start = perf_counter()
     try:
-        task.estimator.fit(X, y, **params)
-    except Exception as error:
-        seconds = time.perf_counter() - start
-        return Outcome(task.candidate, task.split, None, np.nan, error, seconds, 0.0, 1)
-    if _was_interrupted(task.estimator):
-        raise KeyboardInterrupt
-    fitted = time.perf_counter()
-    if task.split is None:
-        (value,) = scores_together(
-            work.margin_scoring, [task.estimator], X, y, work.margin_weight
+        score = scorer(model, X, y, **params)
+    except Exception:
+        if isinstance(error_score, str):
+            raise
+        return Scored(error_score, perf_counter() - start, traceback.format_exc())
+    if hasattr(score, "item"):
+        with suppress(ValueError):  # an array of several numbers, refused below
+            score = score.item()
+    if not isinstance(score, numbers.Real):
+        raise ValueError(
+            f"A scorer must return one number, got {score!r} ({type(score).__name__}) from "
+            f"{scorer}. Several metrics at once are not supported."
         )
-    else:
-        value = _fold_score(work, task.estimator, task.split)
-    score, problem = _checked(value)
-    return Outcome(
-        task.candidate,
-        task.split,
-        task.estimator if task.split is None and problem is None else None,
-        score,
-        problem,
-        fitted - start,
-        time.perf_counter() - fitted,
-        1,
-    )
+    return Scored(float(score), perf_counter() - start)
 
 
-def _was_interrupted(estimator):
-    """Whether Ctrl-C ended the training of a network, which then counts as fitted."""
-    inner = innermost(estimator)
-    return any(
-        getattr(getattr(each, "net_", None), "interrupted_", False)
-        for each in (inner, getattr(inner, "estimator_", None))
+class Memory(Protocol):
+    """Where finished fits are kept; :class:`~.memory.SearchMemory` is one."""
+
+    def recall(self, estimator: Any, task: Task, data: SearchData) -> Outcome | None:
+        """The outcome of a fit that was kept earlier, or None."""
+
+    def keep(self, estimator: Any, outcome: Outcome, data: SearchData) -> None:
+        """Keep the outcome of a fit."""
+
+
+def run_tasks(
+    estimator: Any,
+    tasks: Sequence[Task],
+    data: SearchData,
+    scorer: Any,
+    *,
+    error_score: Any,
+    n_jobs: int | None,
+    memory: Memory | None = None,
+) -> Iterator[Outcome]:
+    """Fit and score every task, in parallel.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned for each task.
+    tasks : list of Task
+    data : SearchData
+    scorer : callable
+    error_score : float or "raise"
+    n_jobs : int or None
+        As for joblib.
+    memory : SearchMemory or None, default=None
+        Where finished fits are kept.
+
+    Yields
+    ------
+    outcome : Outcome
+        As soon as its group is finished, in any order. Estimators of folds are not returned.
+    """
+    work = [
+        delayed(_run_group)(estimator, group, data, scorer, error_score, memory)
+        for group in groups_of(estimator, tasks)
+    ]
+    try:
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    except ValueError:  # a backend that gives all results at once
+        parallel = Parallel(n_jobs=n_jobs)
+    for outcomes in parallel(work):
+        yield from outcomes
+
+
+def _run_group(
+    estimator: Any,
+    tasks: Sequence[Task],
+    data: SearchData,
+    scorer: Any,
+    error_score: Any,
+    memory: Memory | None,
+) -> list[Outcome]:
+    known = [memory.recall(estimator, task, data) if memory else None for task in tasks]
+    new = [task for task, outcome in zip(tasks, known, strict=True) if outcome is None]
+    found = _fit_and_score(estimator, new, data, scorer, error_score)
+    if memory:
+        for outcome in found:
+            memory.keep(estimator, outcome, data)
+    # The networks of folds are of no further use, and sending them back takes time.
+    fresh = iter(
+        outcome if outcome.task.split is None else without_estimator(outcome)
+        for outcome in found
     )
+    return [next(fresh) if outcome is None else outcome for outcome in known]
+
+
+def _fit_and_score(
+    estimator: Any, tasks: Sequence[Task], data: SearchData, scorer: Any, error_score: Any
+) -> list[Outcome]:
+    fitted = fit_group(estimator, tasks, data, error_score)
+    scored = [Scored(error_score, 0.0) for _ in tasks]
+    alike = defaultdict(list)
+    for i, (task, fit) in enumerate(zip(tasks, fitted, strict=True)):
+        if fit.error is None:
+            alike[task.split].append(i)
+    for split, members in alike.items():
+        X, y, params = data.to_score(split)
+        models = [fitted[i].estimator for i in members]
+        scores = score_group(models, X, y, params, scorer, error_score)
+        for i, score in zip(members, scores, strict=True):
+            scored[i] = score
+    return [Outcome(*parts) for parts in zip(tasks, fitted, scored, strict=True)]
+
+
+def without_estimator(outcome: Outcome) -> Outcome:
+    """The same outcome without its fitted estimator.
+
+    Parameters
+    ----------
+    outcome : Outcome
+
+    Returns
+    -------
+    outcome : Outcome
+    """
+    return outcome._replace(fitted=outcome.fitted._replace(estimator=None))

@@ -1,200 +1,127 @@
-"""The results of a search, filled in as fits are finished."""
+"""The record of a search, from which ``cv_results_`` is made."""
 
-import copy
-import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from sklearn.exceptions import FitFailedWarning
-from sklearn.pipeline import Pipeline
+from numpy.typing import NDArray
 
-from .candidates import columns_of
-from .decision import final_ranks, ranks
+from .candidates import Settings, parameter_columns
+from .decision import final_order, order_by_margin_auc
+from .fitting import Outcome
 
-__all__ = ["Results"]
+__all__ = ["SearchRecord"]
 
 
-class Results:
-    """Scores, times, errors and the best networks of a search.
+class SearchRecord:
+    """Scores and times of all candidates; NaN where there are none (yet).
 
     Parameters
     ----------
     candidates : list of dict
     n_splits : int
-        Number of folds; 0 without cross-validation.
-    error_score : "raise" or float
-        Score of a failed fit.
-
-    Attributes
-    ----------
-    margin_auc : ndarray of shape (n_candidates,)
-        NaN where unknown.
-    shortlisted : ndarray of bool of shape (n_candidates,)
-    split_scores : ndarray of shape (n_candidates, n_splits)
-    networks : dict of int to estimator
-        The fitted candidates with the highest margin-AUC.
-    n_fits : int
-        Number of finished fits.
+        Number of folds, 0 without cross-validation.
     """
 
-    def __init__(self, candidates, n_splits, error_score):
+    def __init__(self, candidates: Sequence[Settings], n_splits: int) -> None:
         n = len(candidates)
-        self.candidates, self.error_score = candidates, error_score
+        self.candidates = candidates
+        # What is decided by: NaN where a fit or a score failed, whatever error_score is.
         self.margin_auc = np.full(n, np.nan)
-        self.shortlisted = np.zeros(n, dtype=bool)
+        self.shown_margin_auc = np.full(n, np.nan)
         self.split_scores = np.full((n, n_splits), np.nan)
-        self.fit_times: list = [[] for _ in range(n)]
-        self.score_times: list = [[] for _ in range(n)]
-        self.together = np.ones(n, dtype=int)
-        self.failed = np.zeros(n, dtype=bool)
-        self.errors: list[Exception] = []
-        self.networks: dict = {}
+        self.shortlisted = np.zeros(n, dtype=bool)
         self.n_fits = 0
+        self._missing = np.ones((n, n_splits), dtype=bool)
+        self._fit_times: list[list[float]] = [[] for _ in range(n)]
+        self._score_times: list[list[float]] = [[] for _ in range(n)]
 
-    def add(self, outcome, most):
-        """Record a finished fit.
+    def add(self, outcome: Outcome) -> None:
+        """Record one fit.
 
         Parameters
         ----------
         outcome : Outcome
-        most : int
-            Number of networks to keep, those with the highest margin-AUC.
-
-        Raises
-        ------
-        Exception
-            The error of a failed fit, with ``error_score="raise"``.
         """
-        place, score = outcome.candidate, outcome.score
+        (candidate, _, split), fitted, scored = outcome
         self.n_fits += 1
-        self.fit_times[place].append(outcome.fit_seconds)
-        self.score_times[place].append(outcome.score_seconds)
-        if outcome.error is not None:
-            if isinstance(self.error_score, str):
-                raise outcome.error
-            score = self.error_score
-            self.errors.append(outcome.error)
-            self.failed[place] |= outcome.split is None
-        if outcome.split is not None:
-            self.split_scores[place, outcome.split] = score
+        self._fit_times[candidate].append(fitted.seconds)
+        self._score_times[candidate].append(scored.seconds)
+        if split is not None:
+            self.split_scores[candidate, split] = scored.score
+            self._missing[candidate, split] = False
             return
-        self.margin_auc[place] = score
-        self.together[place] = outcome.n_together
-        if outcome.estimator is not None:
-            self.networks[place] = outcome.estimator
-            if len(self.networks) > most:
-                # Earlier candidates are preferred where scores are equal, whatever the order
-                # in which they are finished.
-                del self.networks[max(self.networks, key=lambda k: (-self._value(k), k))]
+        self.shown_margin_auc[candidate] = scored.score
+        if fitted.error is None and scored.error is None:
+            self.margin_auc[candidate] = scored.score
 
-    def _value(self, place):
-        score = self.margin_auc[place]
-        return -np.inf if np.isnan(score) else score
+    def cv_means(self) -> NDArray[np.float64]:
+        """Mean cross-validated score of each candidate.
 
-    def choose(self, size):
-        """Put the candidates with the highest margin-AUC on the shortlist.
-
-        Parameters
-        ----------
-        size : int
+        Returns
+        -------
+        means : ndarray of shape (n_candidates,)
+            NaN for candidates that were not cross-validated in every fold.
         """
-        order = sorted(self.networks, key=lambda place: (-self._value(place), place))
-        self.shortlisted[order[:size]] = True
-
-    def cv_score(self):
-        """Mean score over the folds; NaN where folds are missing."""
         if not self.split_scores.shape[1]:
-            return np.full(len(self.margin_auc), np.nan)
-        return self.split_scores.mean(axis=1)
+            return np.full(len(self.candidates), np.nan)
+        with np.errstate(invalid="ignore"):  # infinite scores of either sign
+            return np.average(self.split_scores, axis=1)
 
-    def refuse_failures(self):
-        """Warn of failed fits.
+    def _cv_deviations(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self.split_scores.shape[1]:
+            return means.copy()
+        with np.errstate(invalid="ignore"):  # infinite scores
+            return np.sqrt(np.average((self.split_scores - means[:, None]) ** 2, axis=1))
 
-        Raises
-        ------
-        ValueError
-            If all candidates failed.
+    def cross_validated(self) -> NDArray[np.bool_]:
+        """Which candidates were fitted in every fold, successfully or not.
+
+        Returns
+        -------
+        done : ndarray of bool of shape (n_candidates,)
         """
-        if not self.errors:
-            return
-        counts: dict[str, int] = {}
-        for error in self.errors:
-            text = f"{type(error).__name__}: {error}"
-            counts[text] = counts.get(text, 0) + 1
-        listed = "\n".join(f"{count} times: {text}" for text, count in counts.items())
-        if not self.networks:
-            raise ValueError(
-                f"All {len(self.errors)} fits failed. Set error_score='raise' to see where.\n"
-                f"{listed}"
-            ) from self.errors[0]
-        warnings.warn(
-            f"{len(self.errors)} of {self.n_fits} fits failed; their scores are "
-            f"{self.error_score}, and candidates that were not fitted come last.\n{listed}",
-            FitFailedWarning,
-            stacklevel=3,
-        )
+        return self.shortlisted & ~self._missing.any(axis=1)
 
-    def _final_ranks(self):
-        known = np.where(self.failed, np.nan, self.margin_auc)
-        if not self.shortlisted.any():
-            return ranks(known)
-        return final_ranks(known, self.cv_score(), self.shortlisted)
-
-    def order(self):
-        """Indices of the candidates, the winner first.
+    def order(self) -> NDArray[np.intp]:
+        """Candidates in the final order.
 
         Returns
         -------
         order : ndarray of int of shape (n_candidates,)
         """
-        return np.argsort(self._final_ranks(), kind="stable")
+        means, done = self.cv_means(), self.cross_validated()
+        if not np.isfinite(means[done]).any():
+            # Interrupted before a candidate was cross-validated.
+            done[:] = False
+        return final_order(self.margin_auc, means, done)
 
-    def network(self, place):
-        """A fitted candidate that shares nothing with the others.
-
-        Parameters
-        ----------
-        place : int
-
-        Returns
-        -------
-        estimator : estimator
-        """
-        estimator = self.networks[place]
-        if isinstance(estimator, Pipeline):
-            # Its transformers were fitted once for several candidates.
-            estimator.steps = [*copy.deepcopy(estimator.steps[:-1]), estimator.steps[-1]]
-        return estimator
-
-    def table(self):
-        """``cv_results_`` of the search.
+    def cv_results(self) -> dict[str, Any]:
+        """The attribute ``cv_results_``.
 
         Returns
         -------
-        table : dict of str to ndarray of shape (n_candidates,)
+        cv_results : dict
         """
-        table = {}
-        for name, times in (("fit", self.fit_times), ("score", self.score_times)):
-            table[f"mean_{name}_time"] = np.array([_mean(each) for each in times])
-            table[f"std_{name}_time"] = np.array([_deviation(each) for each in times])
-        table |= columns_of(self.candidates)
-        table["params"] = self.candidates
-        table["margin_auc"] = self.margin_auc
-        table["rank_margin_auc"] = ranks(np.where(self.failed, np.nan, self.margin_auc))
-        table["n_together"] = self.together
-        table["shortlisted"] = self.shortlisted
+        results: dict[str, Any] = {}
+        for name, times in (("fit_time", self._fit_times), ("score_time", self._score_times)):
+            results[f"mean_{name}"] = np.array([np.mean(t) if t else np.nan for t in times])
+            results[f"std_{name}"] = np.array([np.std(t) if t else np.nan for t in times])
+        results.update(parameter_columns(self.candidates))
+        results["params"] = list(self.candidates)
+        results["margin_auc"] = self.shown_margin_auc
+        results["rank_margin_auc"] = _ranks(order_by_margin_auc(self.margin_auc))
+        results["shortlisted"] = self.shortlisted
         for split, scores in enumerate(self.split_scores.T):
-            table[f"split{split}_test_score"] = scores
-        table["mean_test_score"] = self.cv_score()
-        table["std_test_score"] = np.array(
-            [_deviation(scores) for scores in self.split_scores], dtype=float
-        )
-        table["rank_test_score"] = self._final_ranks()
-        return table
+            results[f"split{split}_test_score"] = scores
+        means = self.cv_means()
+        results["mean_test_score"] = means
+        results["std_test_score"] = self._cv_deviations(means)
+        results["rank_test_score"] = _ranks(self.order())
+        return results
 
 
-def _mean(values):
-    return np.mean(values) if len(values) else np.nan
-
-
-def _deviation(values):
-    return np.std(values) if len(values) else np.nan
+def _ranks(order: NDArray[np.intp]) -> NDArray[np.int32]:
+    ranks = np.empty(len(order), dtype=np.int32)
+    ranks[order] = np.arange(1, len(order) + 1)
+    return ranks

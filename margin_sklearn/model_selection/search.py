@@ -1,154 +1,185 @@
-"""MarginSearchCV: a search with one fit per candidate, cross-validated at its end."""
+"""MarginSearchCV: a search by margin-AUC, with cross-validation of its best candidates."""
 
-import math
-import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
 import numpy as np
-from joblib import effective_n_jobs
-from sklearn import get_config
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.ensemble import VotingClassifier
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags, indexable
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    process_routing,
-)
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.registry import as_network
-from ..scoring.scorer import margin_auc_score
-from .answering import AnsweringMixin
-from .candidates import candidates_of
-from .checks import check_search
-from .decision import n_kept, shortlist_size
-from .fitting import Task, Work, fit_and_score, units_of
-from .progress import Progress
-from .results import Results
+from ..adapters.unwrap import innermost
+from ..checks import check_int, check_rows
+from ..classifier.estimator import MarginClassifier
+from ..data.validation import check_lengths, validate_y
+from ..exceptions import warn_caller
+from ..runtime import resolve_device
+from ..scoring.scorer import MarginAUCScorer, margin_auc_score
+from .answers import AnswersMixin
+from .candidates import (
+    Settings,
+    candidate_settings,
+    check_has_margins,
+    check_votes,
+    with_settings,
+)
+from .decision import n_voters
+from .memory import SearchMemory
+from .preparation import prepare_data
+from .routing import route_fit, router
+from .run_search import SearchRun
+from .settings import check_search, n_shortlisted, n_votes
 from .voting import soft_vote
 
 __all__ = ["MarginSearchCV"]
 
 
-class MarginSearchCV(AnsweringMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Search over the parameters of a classifier with one fit per candidate.
+class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
+    """Search for a network by margin-AUC, and cross-validate only the best.
 
-    Every candidate is fitted once, on all samples, and scored by its margin-AUC on them. Only
-    the best few are cross-validated: the *shortlist*. The winner is already fitted, so nothing
-    is refitted. Networks of one architecture are trained as one, which makes small networks
-    several times faster (*stacked training*).
+    Every candidate is fitted once on all samples and scored by ``margin_scoring`` on the same
+    samples. The candidates with the highest scores, the *shortlist*, are cross-validated, and
+    the first of them wins. It is already fitted on all samples. So a search of 100 candidates
+    takes 150 fits, not 501 as that of :class:`~sklearn.model_selection.GridSearchCV` with five
+    folds.
 
     Parameters
     ----------
     estimator : estimator
-        A classifier that ``margin_scoring`` accepts: a :class:`MarginClassifier`, a Pipeline
-        that ends in one, a :class:`MarginSubsetSelector`, a linear classifier or an
-        ``MLPClassifier``.
+        What ``margin_scoring`` can score: a :class:`MarginClassifier`,
+        :class:`MarginSubsetSelector`, skorch net, ``MLPClassifier`` or linear classifier,
+        alone or as the last step of a Pipeline. It is cloned.
     param_grid : dict or list of dict
-        Parameters and the lists of their values, as for GridSearchCV; with ``n_iter`` also
-        distributions, as for RandomizedSearchCV.
-    n_iter : int, default=None
-        Number of candidates to draw from ``param_grid``; None takes the whole grid.
-    shortlist : "auto", int or None, default="auto"
-        Number of candidates that are cross-validated, those with the highest margin-AUC.
-        "auto" is the root of the number of candidates, at least 5. None chooses by margin-AUC
-        alone; a number of at least the candidates cross-validates all.
-    vote : int or "auto", default="auto"
-        Number of networks that answer ``predict``, ``predict_proba`` and ``score``, by the
-        mean of their probabilities: the first in the final order. "auto" is the root of the
-        number of candidates. Prediction takes as many times as long. 1 lets the winner answer
-        alone, as does the winner of "auto" if it has no probabilities. Margins can be taken of
-        one network only.
+        Lists of values by the names of the parameters, as for ``GridSearchCV``; with
+        ``n_iter`` also distributions, as for ``RandomizedSearchCV``.
+    n_iter : int or None, default=None
+        Number of candidates to draw from ``param_grid``; None takes all combinations.
+    shortlist : int, "auto" or None, default="auto"
+        Number of candidates to cross-validate, those with the highest margin-AUC. "auto" is
+        the square root of the number of candidates, at least 5; at least the number of
+        candidates cross-validates all; None cross-validates none and chooses by margin-AUC.
+    vote : int or "auto", default=1
+        Number of the best candidates that answer :meth:`predict`, :meth:`predict_proba` and
+        :meth:`score` together, by the mean of their probabilities; "auto" is the square root
+        of the number of candidates. 1 leaves it to ``best_estimator_``.
     cv : int, splitter or iterable, default=5
-        Folds of the shortlist, as for GridSearchCV.
+        As for ``GridSearchCV``. Used for the shortlist only.
     scoring : str, callable or None, default=None
-        Score on the folds and in :meth:`score`; None is the estimator's own, accuracy.
+        Score for the cross-validation and for :meth:`score`; None is the estimator's own,
+        accuracy.
     margin_scoring : callable, default=margin_auc_score
-        ``scorer(estimator, X, y)``, evaluated on the samples that a candidate was fitted on.
-    stack : {"auto", True, False}, default="auto"
-        Whether to train networks of one architecture as one. "auto" does where that was
-        measured to be faster, True wherever it is possible. False fits one by one, with the
-        scores of GridSearchCV to the last bit.
-    n_jobs : int, default=None
-        Number of workers of joblib.
-    memory : str, path or None, default=None
-        Folder in which finished fits of MarginClassifiers are kept, so that a search that was
-        ended, even by the system, continues where it was.
-    error_score : "raise" or float, default=nan
-        Score of a candidate that fails, with a FitFailedWarning; it comes last.
+        ``margin_scoring(estimator, X, y) -> float`` for a fitted estimator on its training
+        samples, as of :func:`make_margin_auc_scorer`. Higher is better.
+    stack : bool or "auto", default="auto"
+        Whether candidates of the same architecture may be trained as one batched network. So
+        far every candidate is fitted by its own, whatever this says.
+    n_jobs : int or None, default=None
+        Number of processes, by joblib; -1 is one per core. On a GPU 1 is fastest.
+    memory : str, Path or None, default=None
+        Folder that keeps the scores and weights of finished fits of MarginClassifiers, alone
+        or as the last step of a Pipeline, so that a search that was killed can be fitted again
+        without repeating them. They are found by data, parameters and versions; also where
+        ``random_state`` is None. Fits with callbacks and of other estimators are repeated.
+    error_score : float or "raise", default=nan
+        Score where a fit or a score raises an error, which gives a warning; "raise" passes the
+        error on. A candidate that fails on all samples comes last, whatever the number; a
+        number other than NaN counts as the score of a fold that fails.
     verbose : int, default=0
-        1 shows a progress bar, 2 prints a line per group of fits as well.
+        1 shows a progress bar over the fits, 2 prints a line for each.
     random_state : int, RandomState instance or None, default=None
-        Draws the candidates if there is ``n_iter``.
+        Draws the candidates with ``n_iter``. The fits are seeded by the estimator's own
+        ``random_state``.
 
     Attributes
     ----------
-    cv_results_ : dict of str to array of shape (n_candidates,)
-        ``params`` and ``param_…``; ``margin_auc`` and ``rank_margin_auc``; ``shortlisted``;
-        ``split…_test_score``, ``mean_test_score`` and ``std_test_score`` (NaN off the
-        shortlist); ``rank_test_score``, the final order; ``mean_fit_time``, ``std_fit_time``,
-        ``mean_score_time`` and ``std_score_time`` in seconds, of stacked fits an equal share;
-        ``n_together``, how many networks were trained as one with the candidate.
-    best_index_ : int
-        The first in the final order.
+    cv_results_ : dict of arrays of length n_candidates
+        ``params``, ``param_*``, ``margin_auc``, ``rank_margin_auc``, ``shortlisted``,
+        ``split*_test_score``, ``mean_test_score``, ``std_test_score`` (NaN off the shortlist),
+        ``rank_test_score`` (the final order), and the mean and standard deviation over all
+        fits of a candidate: ``mean_fit_time``, ``std_fit_time``, ``mean_score_time``,
+        ``std_score_time``. Ranks are unique: ties are ranked in the order of the candidates.
     best_estimator_ : estimator
-        Fitted on all samples.
+        The winner, fitted on all samples.
     best_params_ : dict
+        Its parameters.
+    best_index_ : int
+        Its index: ``rank_test_score`` is 1 there.
     best_score_ : float
-        ``mean_test_score`` of the winner: an estimate of its score on new samples, optimistic
-        because it was chosen by it. NaN without cross-validation.
-    shortlist_estimators_ : list of estimator
-        Fitted on all samples, in the final order: the shortlist, and at least the root of the
-        number of candidates.
+        Its mean cross-validated score; NaN with ``shortlist=None``. Optimistic, because it is
+        the best of several; and not the score of the vote.
+    shortlist_estimators_ : list of estimators
+        The networks that were kept, fitted on all samples, in the final order: the shortlist,
+        and at least the square root of the number of candidates. If all candidates were
+        cross-validated, only the best are kept.
+    vote_ : VotingClassifier or None
+        What answers in place of ``best_estimator_`` if ``vote`` is not 1.
     n_fits_ : int
-        Number of fits made.
+        Number of fits, on all samples and in folds, also those found in ``memory``.
     n_splits_ : int
-        Number of folds; 0 without cross-validation.
+        Number of folds; 0 with ``shortlist=None``.
     scorer_ : callable
-        ``scoring``.
+        Made of ``scoring``.
     classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str of shape (n_features,)
+        Length of the second axis of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Column names, if X was a DataFrame with string column names.
 
     See Also
     --------
-    margin_auc_score : The score of the first step.
+    margin_auc_score : The default score on the training samples.
+    ResubstitutionSplit : For the searches of scikit-learn.
 
     Notes
     -----
-    *The final order* of the shortlist is by .7 times the cross-validated score plus .3 times
-    margin-AUC, both standardised over the shortlist: the two err independently, and together
-    choose better than either (``benchmarks/decision.py``).
+    *Weights and groups.* Without metadata routing, ``fit(X, y, groups=...,
+    sample_weight=...)`` passes groups to the splitter and weights to fits and to those scorers
+    that take them, as ``GridSearchCV`` does. With routing, request weights for a scorer by
+    ``make_margin_auc_scorer(...).set_score_request(sample_weight=True)``.
 
-    *The vote* was 1.3 to 1.7 points more accurate than the network chosen by 5-fold
-    cross-validation, on data sets that the library was tuned on and on others
-    (``benchmarks/decision.py``).
-
-    *Ctrl-C* ends the search with a warning, and what is finished becomes its result.
+    *Interrupts.* Ctrl-C ends the search with a warning. The candidates finished so far are its
+    results; the fit that was interrupted does not count.
 
     Examples
     --------
     >>> from sklearn.datasets import load_wine
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from margin_sklearn import MarginClassifier, MarginSearchCV, margin_auc_score
-    >>> X, y = load_wine(return_X_y=True, as_frame=True)
+    >>> from margin_sklearn import MarginClassifier, MarginSearchCV
+    >>> X, y = load_wine(return_X_y=True)
     >>> model = make_pipeline(StandardScaler(), MarginClassifier(random_state=0))
     >>> grid = {
-    ...     "marginclassifier__module__hidden_layer_sizes": [(8,), (32,), (32, 32)],
-    ...     "marginclassifier__weight_decay": [0.0, 0.03],
+    ...     "marginclassifier__lr": [1e-4, 1e-3, 1e-2],
+    ...     "marginclassifier__module__hidden_layer_sizes": [(8,), (32,)],
     ... }
-    >>> search = MarginSearchCV(model, grid).fit(X, y)
-    >>> search.n_fits_  # six on all samples, and five folds for each of the best five
-    31
-    >>> search.score(X, y) > 0.9  # of the three best together
-    True
-    >>> margin_auc_score(search.best_estimator_, X, y) > 0.9
-    True
+    >>> search = MarginSearchCV(model, grid, shortlist=2, cv=3).fit(X, y)
+    >>> search.n_fits_
+    12
+    >>> search.best_params_["marginclassifier__lr"]
+    0.01
+    >>> search.predict(X).shape
+    (178,)
+    >>> search.voting(2).predict_proba(X).shape
+    (178, 3)
     """
+
+    cv_results_: dict[str, Any]
+    best_estimator_: Any
+    best_params_: Settings
+    best_index_: int
+    best_score_: float
+    shortlist_estimators_: list[Any]
+    vote_: VotingClassifier | None
+    n_fits_: int
+    n_splits_: int
+    feature_names_in_: NDArray[Any]
+    scorer_: Callable[..., Any]
 
     def __init__(
         self,
@@ -156,17 +187,17 @@ class MarginSearchCV(AnsweringMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         param_grid: Any,
         *,
         n_iter: int | None = None,
-        shortlist: str | int | None = "auto",
-        vote: str | int = "auto",
+        shortlist: int | Literal["auto"] | None = "auto",
+        vote: int | Literal["auto"] = 1,
         cv: Any = 5,
         scoring: Any = None,
-        margin_scoring: Any = margin_auc_score,
-        stack: str | bool = "auto",
+        margin_scoring: Callable[..., Any] = margin_auc_score,
+        stack: bool | Literal["auto"] = "auto",
         n_jobs: int | None = None,
         memory: Any = None,
-        error_score: str | float = np.nan,
+        error_score: float | Literal["raise"] = np.nan,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
@@ -183,20 +214,39 @@ class MarginSearchCV(AnsweringMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         self.verbose = verbose
         self.random_state = random_state
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.input_tags = inner.input_tags
+        tags.target_tags.required = True
+        return tags
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Metadata routing of this object.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        return router(self, check_scoring(self.estimator, self.scoring))
+
     # --- fitting --------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any, **params: Any) -> "MarginSearchCV":
-        """Fit and score all candidates, cross-validate the shortlist, choose.
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Search.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            As for ``estimator.fit``.
         y : array-like of shape (n_samples,)
-            Labels.
-        **params
-            Passed to the estimator's ``fit``; arrays with one value per sample are cut as X
-            is. ``groups`` goes to the splitter instead. ``sample_weight`` also goes to
-            ``margin_scoring``. With metadata routing, as requested.
+            Labels, of at least two classes.
+        **params : dict
+            Keyword arguments as for ``GridSearchCV.fit``: ``groups`` for the splitter, all
+            others for the estimator's ``fit``, those of length n_samples sliced for each fold;
+            ``sample_weight`` also for the scorers.
 
         Returns
         -------
@@ -205,207 +255,134 @@ class MarginSearchCV(AnsweringMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         Raises
         ------
         ValueError
-            If a parameter is invalid, or all candidates fail.
+            If a parameter or the data are invalid, or all fits fail.
+        TypeError
+            If margins cannot be taken from the estimator.
         """
         check_search(self)
-        X, y = indexable(X, y)
-        candidates = candidates_of(self.param_grid, self.n_iter, self.random_state)
-        if n_kept(self.vote, len(candidates)) > len(candidates):
+        check_rows("X", X)
+        check_lengths(self, X, y)
+        y = validate_y(self, y)
+        classes = np.unique(y)
+        if len(classes) < 2:
             raise ValueError(
-                f"vote={self.vote} is more than the {len(candidates)} candidates."
+                "MarginSearchCV needs samples of at least 2 classes in the data, but the data "
+                f"contains only one class: {classes.tolist()[0]!r}."
             )
-        estimators = [self._with(candidate) for candidate in candidates]
-        work = self._work(X, y, params, len(candidates))
-        results = Results(candidates, len(work.splits), self.error_score)
-        size = shortlist_size(self.shortlist, len(candidates))
-        kept = max(size, n_kept("auto", len(candidates)), n_kept(self.vote, len(candidates)))
-        interrupted = False
-        total = len(candidates) + size * len(work.splits)
-        with Progress(total, self.verbose) as progress:
-            try:
-                first = [Task(place, None, each) for place, each in enumerate(estimators)]
-                self._run(work, first, results, kept, progress)
-                results.choose(size)
-                again = [
-                    Task(place, split, self._with(candidates[place]))
-                    for place in np.flatnonzero(results.shortlisted).tolist()
-                    for split in range(len(work.splits))
-                ]
-                self._run(work, again, results, kept, progress)
-            except KeyboardInterrupt:
-                if not results.networks:
-                    raise
-                interrupted = True
-        results.refuse_failures()
-        self._adopt(results, candidates, work)
-        if interrupted:
-            warnings.warn(
-                f"The search was interrupted after {results.n_fits} of {total} fits: "
-                "cv_results_ has the finished ones, and the best of them was chosen.",
-                stacklevel=2,
-            )
+        X, y = indexable(X, y)
+        scorer = check_scoring(self.estimator, self.scoring)
+        margin_scorer = check_scoring(self.estimator, self.margin_scoring)
+        candidates = candidate_settings(self.param_grid, self.n_iter, self.random_state)
+        n = len(candidates)
+        vote, size = n_votes(self.vote, n), n_shortlisted(self.shortlist, n)
+        estimator = clone(self.estimator)
+        self._check_candidates(estimator, candidates, vote)
+        routed = route_fit(self, scorer, params)
+        data = prepare_data(estimator, X, y, self.cv if size else None, routed)
+        memory = None
+        if self.memory is not None:
+            memory = SearchMemory(self.memory, data, (scorer, margin_scorer))
+        n_best = max(n_voters(n), vote)
+        run = SearchRun(
+            estimator,
+            candidates,
+            data,
+            scorer,
+            margin_scorer,
+            n_shortlisted=size,
+            n_kept=max(n_best, size),
+            error_score=self.error_score,
+            n_jobs=self.n_jobs,
+            verbose=int(self.verbose),
+            memory=memory,
+        )
+        run.run()
+        # Of a shortlist of all candidates only the best are kept.
+        self._adopt(run, scorer, vote, n_best if size >= n else None)
         return self
 
-    def _with(self, candidate):
-        # The values are cloned too: they may be estimators.
-        return clone(self.estimator).set_params(**clone(candidate, safe=False))
+    def _adopt(self, run: SearchRun, scorer: Any, vote: int, n_best: int | None) -> None:
+        results = run.record.cv_results()
+        order = run.record.order()
+        kept = [run.estimators[i] for i in order.tolist() if i in run.estimators][:n_best]
+        best = int(order[0])
+        if vote > len(kept):
+            warn_caller(f"Only {len(kept)} of vote={vote} candidates can vote.")
+        winner = run.estimators[best]
+        voters = kept[:vote]
+        answers = soft_vote(voters, winner.classes_) if len(voters) > 1 else None
+        # Nothing is set before here, so that an error keeps the results of an earlier fit.
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        if hasattr(winner, "feature_names_in_"):
+            self.feature_names_in_ = winner.feature_names_in_
+        self.cv_results_, self.scorer_ = results, scorer
+        self.best_index_, self.best_estimator_ = best, winner
+        self.best_params_ = run.candidates[best]
+        self.best_score_ = float(results["mean_test_score"][best])
+        self.shortlist_estimators_, self.vote_ = kept, answers
+        self.n_fits_, self.n_splits_ = run.record.n_fits, len(run.data.splits)
+        self._n_voters = min(n_voters(len(run.candidates)), len(kept))
 
-    def _work(self, X, y, params, n_candidates):
-        """The samples, folds and scorers of all fits."""
-        scorer = check_scoring(self.estimator, scoring=self.scoring)
-        fit_params, split_params, margin_params, score_params = self._routed(params, scorer)
-        splits = []
-        if shortlist_size(self.shortlist, n_candidates):
-            cv = check_cv(self.cv, y, classifier=True)
-            splits = list(cv.split(X, y, **split_params))
-        return Work(
-            X,
-            y,
-            splits,
-            self.margin_scoring,
-            scorer,
-            fit_params,
-            margin_params.get("sample_weight"),
-            score_params,
-        )
+    # --- parameters -----------------------------------------------------------------
 
-    def _routed(self, params, scorer):
-        """Parameters for fit, the splitter, margin_scoring and scoring."""
-        if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, "fit", **params)
-            return (
-                routed.estimator.fit,
-                routed.splitter.split,
-                routed.margin_scoring.score,
-                routed.scorer.score,
+    def _check_candidates(self, estimator: Any, candidates: list[Settings], vote: int) -> None:
+        by_margins = isinstance(self.margin_scoring, MarginAUCScorer)
+        on_gpu = False
+        for settings in candidates:
+            model = with_settings(estimator, settings)
+            if by_margins:
+                check_has_margins(model)
+            if vote > 1:
+                check_votes(model)
+            inner = innermost(model)
+            if isinstance(inner, MarginClassifier) and self.n_jobs not in (None, 1):
+                on_gpu = on_gpu or resolve_device(inner.device).type != "cpu"
+        if on_gpu:
+            warn_caller(
+                f"n_jobs={self.n_jobs} makes several processes share one GPU, which is slower "
+                "than one process: set n_jobs=1, or device='cpu'."
             )
-        params = {name: value for name, value in params.items() if value is not None}
-        split_params = {"groups": params.pop("groups", None)}
-        weight = {name: params[name] for name in ("sample_weight",) if name in params}
-        accepts = getattr(scorer, "_accept_sample_weight", None)
-        of_score = weight if accepts is not None and accepts() else {}
-        return params, split_params, weight, of_score
 
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Metadata routing of the search: to the estimator, the splitter and both scorers.
+    # --- results --------------------------------------------------------------------
 
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        fit_only = MethodMapping().add(caller="fit", callee="fit")
-        scores = MethodMapping().add(caller="fit", callee="score")
-        both = (
-            MethodMapping()
-            .add(caller="fit", callee="score")
-            .add(caller="score", callee="score")
-        )
-        return (
-            MetadataRouter(owner=self)
-            .add(estimator=self.estimator, method_mapping=fit_only)
-            .add(
-                splitter=self.cv,
-                method_mapping=MethodMapping().add(caller="fit", callee="split"),
-            )
-            .add(margin_scoring=self.margin_scoring, method_mapping=scores)
-            .add(
-                scorer=check_scoring(self.estimator, scoring=self.scoring),
-                method_mapping=both,
-            )
-        )
-
-    def _run(self, work, tasks, results, kept, progress):
-        """Fit and score tasks; results come in as they are finished."""
-        n_jobs = effective_n_jobs(self.n_jobs)
-        units = units_of(work, tasks, stack=self.stack, n_jobs=n_jobs)
-        if n_jobs == 1:
-            found = (fit_and_score(work, unit) for unit in units)
-        else:
-            parallel = Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")
-            found = parallel(delayed(fit_and_score)(work, unit) for unit in units)
-        for outcomes in found:
-            for outcome in outcomes:
-                results.add(outcome, kept)
-            progress.update(outcomes, results)
-
-    def _adopt(self, results, candidates, work):
-        """Set the fitted attributes."""
-        self.cv_results_ = results.table()
-        order = results.order()
-        self.best_index_ = int(order[0])
-        self.best_params_ = candidates[self.best_index_]
-        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
-        self.n_fits_ = results.n_fits
-        self.n_splits_ = len(work.splits)
-        self.scorer_ = work.scoring
-        keep = max(
-            shortlist_size(self.shortlist, len(candidates)) if len(work.splits) else 0,
-            n_kept("auto", len(candidates)),
-        )
-        if results.shortlisted.all():
-            keep = n_kept("auto", len(candidates))
-        keep = max(keep, n_kept(self.vote, len(candidates)))
-        places = [place for place in order if place in results.networks][:keep]
-        self.shortlist_estimators_ = [results.network(place) for place in places]
-        self.best_estimator_ = self.shortlist_estimators_[0]
-        self.classes_ = self.best_estimator_.classes_
-        n_voting = n_kept(self.vote, len(candidates))
-        if self.vote == "auto" and not hasattr(self.best_estimator_, "predict_proba"):
-            n_voting = 1
-        n_voting = min(n_voting, len(self.shortlist_estimators_))
-        self._answering = self.best_estimator_ if n_voting == 1 else self.voting(n_voting)
-
-    def voting(self, k: int | None = None) -> Any:
-        """A soft vote of the best networks.
+    def voting(self, k: int | None = None) -> VotingClassifier:
+        """A soft vote of the best networks, without further fits.
 
         Parameters
         ----------
-        k : int, default=None
-            Number of networks, the first of ``shortlist_estimators_``; None is the root of the
-            number of candidates.
+        k : int or None, default=None
+            Number of networks, the first of ``shortlist_estimators_``; None is the square root
+            of the number of candidates.
 
         Returns
         -------
         vote : VotingClassifier
-            Fitted; its estimators are frozen.
+            Fitted; its probabilities are the means of the networks'.
 
         Raises
         ------
         ValueError
-            If more are asked for than were kept.
+            If fewer than ``k`` networks were kept, or the networks give no probabilities.
         """
-        check_is_fitted(self, "shortlist_estimators_")
+        check_is_fitted(self, "best_estimator_")
         kept = self.shortlist_estimators_
-        if k is None:
-            k = min(len(kept), math.ceil(math.sqrt(len(self.cv_results_["params"]))))
-        whole = isinstance(k, int | np.integer) and not isinstance(k, bool)
-        if not whole or not 1 <= k <= len(kept):
+        check_int("k", k, 1, also=(None,))
+        if k is not None and k > len(kept):
             raise ValueError(
-                f"k must be an integer from 1 to {len(kept)}, the number of networks kept, "
-                f"got {k!r}. A larger shortlist or vote keeps more."
+                f"k must be at most {len(kept)}, the number of networks kept, got {k}: fit "
+                f"with vote={k}, or with a shortlist of that size."
             )
-        return soft_vote(kept[:k], self.classes_)
-
-    # --- scikit-learn ---------------------------------------------------------------
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags = inner.classifier_tags
-        tags.target_tags.required = True
-        for name in ("pairwise", "sparse", "categorical", "allow_nan", "three_d_array"):
-            setattr(tags.input_tags, name, getattr(inner.input_tags, name))
-        return tags
+        return soft_vote(kept[: self._n_voters if k is None else k], self.classes_)
 
 
 @as_network.register(MarginSearchCV)
 def _network_of(search):
     check_is_fitted(search, "best_estimator_")
-    if search._answering is not search.best_estimator_:
+    if search.vote_ is not None:
         raise TypeError(
-            f"MarginSearchCV(vote={search.vote!r}) predicts by a vote of "
-            f"{len(search._answering.estimators_)} networks, which has no margins of its own: "
-            "pass its best_estimator_."
+            "Margins cannot be taken from a MarginSearchCV whose predictions are a vote of "
+            f"{len(search.vote_.estimators_)} networks: pass its best_estimator_, or one of "
+            "shortlist_estimators_."
         )
     return as_network(search.best_estimator_)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["finish_import_of_torch", "interrupts_put_off"]
+__all__ = ["finish_import_of_torch", "interrupts_put_off", "noted_interrupts"]
 
 
 @contextmanager
@@ -63,3 +63,36 @@ def finish_import_of_torch():
             (parameter * parameter).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
+
+
+@contextmanager
+def noted_interrupts():
+    """Note whether Ctrl-C is pressed in the block, which takes effect as usual.
+
+    Fits of networks end early when Ctrl-C is pressed and return as if they were finished
+    (MarginClassifier, skorch, MLPClassifier), so who runs many fits would not hear of it.
+
+    Yields
+    ------
+    pressed : callable
+        ``pressed()`` is True after Ctrl-C; always False in other threads than the main one,
+        which signals do not reach.
+    """
+    before = None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.getsignal(signal.SIGINT)
+    seen = False
+    if not callable(before):
+        yield lambda: seen
+        return
+
+    def note(number, frame):
+        nonlocal seen
+        seen = True
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: seen
+    finally:
+        signal.signal(signal.SIGINT, before)

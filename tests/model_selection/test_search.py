@@ -1,546 +1,476 @@
-"""MarginSearchCV: one fit per candidate, cross-validation of a shortlist, the vote."""
+"""MarginSearchCV: the same numbers as scikit-learn's searches, and what it adds to them."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
+import scipy.sparse
+import torch
 from scipy.stats import loguniform
-from sklearn.base import clone
-from sklearn.datasets import load_iris
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import FitFailedWarning, NotFittedError
-from sklearn.inspection import permutation_importance
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.base import clone, is_classifier
+from sklearn.decomposition import KernelPCA
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
-    StratifiedKFold,
+    RandomizedSearchCV,
+    ShuffleSplit,
     cross_val_score,
 )
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
-from skorch.callbacks import Callback
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from skorch import NeuralNetClassifier
 
 from margin_sklearn import (
+    ConvNet,
     MarginClassifier,
     MarginSearchCV,
     MarginSubsetSelector,
     ResubstitutionSplit,
+    make_margin_auc_scorer,
     margin_auc_score,
     margins,
 )
-from margin_sklearn.adapters import as_network
 
-SMALL = {"max_epochs": 3, "batch_size": 50, "random_state": 0, "device": "cpu"}
-GRID = {"module__hidden_layer_sizes": [(3,), (6,)], "lr": [1e-3, 1e-2, 3e-2]}
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+SAMPLES = make_margin_auc_scorer()
 
 
 def network(**settings):
-    return MarginClassifier(**{**SMALL, **settings})
+    given = {"module__hidden_layer_sizes": (8,), "max_epochs": 2, "device": "cpu"}
+    return MarginClassifier(**{**given, "random_state": 0, **settings})
 
 
-def prefixed(grid, prefix="marginclassifier"):
-    return {f"{prefix}__{name}": values for name, values in grid.items()}
+GRID = {"lr": [1e-4, 1e-2], "module__hidden_layer_sizes": [(4,), (8,), (8, 4)]}
+LINEAR_GRID = {"C": [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0]}
 
 
-def pipeline():
-    return make_pipeline(StandardScaler(), network())
+def linear_search(**settings):
+    given = {"shortlist": 2, "cv": 3, "margin_scoring": SAMPLES}
+    return MarginSearchCV(LogisticRegression(), LINEAR_GRID, **{**given, **settings})
 
 
 @pytest.fixture(scope="module")
-def fitted(iris):
-    """A fitted search; not to be changed."""
-    return MarginSearchCV(network(), GRID, vote=1).fit(*iris)
+def searched(iris):
+    """A fitted search of six networks, two of them cross-validated; not to be changed."""
+    return MarginSearchCV(network(), GRID, shortlist=2, cv=3).fit(*iris)
 
 
-# --- the two steps -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("piped", [False, True])
-def test_unstacked_scores_are_those_of_grid_searches(iris, piped):
-    """To the last bit."""
-    X, y = iris
-    model, grid = (pipeline(), prefixed(GRID)) if piped else (network(), GRID)
-    search = MarginSearchCV(model, grid, stack=False, vote=1).fit(X, y)
+def check_equals_grid_search(search, X, y, **params):
+    """Margin-AUC and cross-validated scores are those of two searches of scikit-learn."""
+    results = search.cv_results_
+    grid = search.param_grid
     once = GridSearchCV(
-        model, grid, scoring=margin_auc_score, cv=ResubstitutionSplit(), refit=False
-    ).fit(X, y)
-    folds = GridSearchCV(model, grid, cv=5).fit(X, y)
-    results, expected = search.cv_results_, folds.cv_results_
+        search.estimator,
+        grid,
+        scoring=search.margin_scoring,
+        cv=ResubstitutionSplit(),
+        refit=False,
+    ).fit(X, y, **{name: value for name, value in params.items() if name != "groups"})
+    assert results["params"] == once.cv_results_["params"]
     np.testing.assert_array_equal(results["margin_auc"], once.cv_results_["mean_test_score"])
-    np.testing.assert_array_equal(
-        results["rank_margin_auc"], once.cv_results_["rank_test_score"]
-    )
-    assert results["params"] == expected["params"]
-    on = results["shortlisted"]
-    assert on.sum() == 5
-    assert results["margin_auc"][~on].max() <= results["margin_auc"][on].min()
-    columns = [f"split{fold}_test_score" for fold in range(5)]
-    for name in (*columns, "mean_test_score", "std_test_score"):
-        np.testing.assert_array_equal(results[name][on], expected[name][on])
-        assert np.isnan(results[name][~on]).all()
-    for name in expected:
-        if name.startswith("param_"):
-            assert results[name].dtype == expected[name].dtype
-            assert (results[name] == expected[name]).all()
-    winner = clone(model).set_params(**results["params"][search.best_index_]).fit(X, y)
-    np.testing.assert_array_equal(search.predict_proba(X), winner.predict_proba(X))
-    assert set(results["n_together"]) == {1}
+    best = [
+        {name: [value] for name, value in results["params"][i].items()}
+        for i in np.flatnonzero(results["shortlisted"])
+    ]
+    if not best:
+        return
+    final = GridSearchCV(search.estimator, best, cv=search.cv, scoring=search.scoring)
+    final.fit(X, y, **params)
+    for name, values in final.cv_results_.items():
+        if name.endswith("_test_score") and not name.startswith("rank"):
+            np.testing.assert_array_equal(results[name][results["shortlisted"]], values)
+            assert np.isnan(results[name][~results["shortlisted"]]).all()
+    assert search.best_params_ == final.best_params_
+    assert search.best_score_ == final.best_score_
 
 
-def test_attributes(iris, fitted):
+def test_results_are_bit_for_bit_those_of_grid_search(iris, searched):
+    check_equals_grid_search(searched, *iris)
+
+
+@pytest.mark.parametrize("shortlist", ["auto", None, 1, 100])
+def test_results_of_linear_models_are_those_of_grid_search(binary, shortlist):
+    X, y = binary
+    search = linear_search(shortlist=shortlist, scoring="roc_auc").fit(X, y)
+    check_equals_grid_search(search, X, y)
+    n = {"auto": 5, None: 0, 1: 1, 100: 6}[shortlist]
+    assert search.cv_results_["shortlisted"].sum() == n
+    assert search.n_fits_ == 6 + 3 * n
+    assert search.n_splits_ == (3 if n else 0)
+
+
+def test_results_of_a_data_frame_are_those_of_grid_search(iris):
     X, y = iris
-    results = fitted.cv_results_
-    assert sorted(results["rank_test_score"]) == [1, 2, 3, 4, 5, 6]
-    assert results["rank_test_score"][fitted.best_index_] == 1
-    assert fitted.best_params_ == results["params"][fitted.best_index_]
-    assert fitted.best_score_ == results["mean_test_score"][fitted.best_index_]
-    assert fitted.n_fits_ == 6 + 5 * 5
-    assert fitted.n_splits_ == 5
-    assert fitted.classes_.tolist() == [0, 1, 2]
-    assert fitted.n_features_in_ == 4
-    assert not hasattr(fitted, "feature_names_in_")
-    assert len(fitted.shortlist_estimators_) == 5
-    assert fitted.shortlist_estimators_[0] is fitted.best_estimator_
-    assert fitted.score(X, y) == (fitted.predict(X) == y).mean()
-    assert fitted.score(X, y) == fitted.best_estimator_.score(X, y)
-    for name in ("mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"):
+    X = pd.DataFrame(X, columns=list("abcd")) * [1, 10, 1e3, 1e-3]
+    y = pd.Series(y).map({0: "no", 1: "yes", 2: "maybe"})
+    model = make_pipeline(StandardScaler(), network())
+    grid = {
+        "standardscaler": [StandardScaler(), MinMaxScaler()],
+        "marginclassifier__lr": [1e-3, 1e-2],
+    }
+    search = MarginSearchCV(model, grid, shortlist=1, cv=2).fit(X, y)
+    once = GridSearchCV(model, grid, scoring=margin_auc_score, cv=ResubstitutionSplit())
+    np.testing.assert_array_equal(
+        search.cv_results_["margin_auc"], once.fit(X, y).cv_results_["mean_test_score"]
+    )
+    assert set(search.predict(X)) <= {"no", "yes", "maybe"}
+    assert search.feature_names_in_.tolist() == list("abcd")
+    assert search.n_features_in_ == 4
+    assert search.classes_.tolist() == ["maybe", "no", "yes"]
+
+
+def test_columns_of_parameters_are_those_of_grid_search(binary):
+    grid = [
+        {"C": [0.1, 1.0], "class_weight": [None, "balanced"]},
+        {"l1_ratio": [0.0], "max_iter": [10, 20]},
+        {"class_weight": [{0: 1, 1: 2}]},
+    ]
+    search = MarginSearchCV(
+        LogisticRegression(), grid, shortlist=None, margin_scoring=SAMPLES
+    ).fit(*binary)
+    theirs = GridSearchCV(
+        LogisticRegression(), grid, scoring=SAMPLES, cv=ResubstitutionSplit()
+    ).fit(*binary)
+    for name, column in theirs.cv_results_.items():
+        if name.startswith("param"):
+            ours = search.cv_results_[name]
+            assert list(ours) == list(column)
+            if name != "params":
+                np.testing.assert_array_equal(ours.mask, column.mask)
+                assert ours.dtype == column.dtype
+
+
+def test_order_and_ranks(searched, iris):
+    results = searched.cv_results_
+    n = len(results["params"])
+    rank, by_margin = results["rank_test_score"], results["rank_margin_auc"]
+    assert sorted(rank) == sorted(by_margin) == list(range(1, n + 1))
+    assert results["shortlisted"].tolist() == (by_margin <= 2).tolist()
+    assert set(rank[results["shortlisted"]]) == {1, 2}
+    assert rank[searched.best_index_] == 1
+    assert searched.best_params_ == results["params"][searched.best_index_]
+    assert searched.best_score_ == results["mean_test_score"][searched.best_index_]
+    off = ~results["shortlisted"]
+    np.testing.assert_array_equal(np.argsort(rank[off]), np.argsort(by_margin[off]))
+    for name in ("mean_fit_time", "mean_score_time", "std_fit_time", "std_score_time"):
         assert (results[name] >= 0).all()
-    assert set(results["n_together"]) == {3}
-    # The networks kept are the best in the final order.
-    order = np.argsort(results["rank_test_score"])
-    for place, estimator in zip(order, fitted.shortlist_estimators_, strict=False):
-        for name, value in results["params"][place].items():
-            assert estimator.get_params()[name] == value
+    assert pd.DataFrame(results).shape[0] == n
 
 
-def test_stacking_hardly_changes_the_scores(iris, fitted):
-    X, y = iris
-    alone = MarginSearchCV(network(), GRID, stack=False).fit(X, y)
-    np.testing.assert_allclose(
-        fitted.cv_results_["margin_auc"], alone.cv_results_["margin_auc"], atol=0.03
-    )
-    always = MarginSearchCV(network(), GRID, stack=True).fit(X, y)
-    np.testing.assert_array_equal(
-        fitted.cv_results_["margin_auc"], always.cv_results_["margin_auc"]
-    )
-
-
-def test_margin_auc_alone(iris):
-    X, y = iris
-    search = MarginSearchCV(network(), GRID, shortlist=None).fit(X, y)
+def test_without_a_shortlist_margin_auc_decides(binary):
+    search = linear_search(shortlist=None).fit(*binary)
     results = search.cv_results_
     np.testing.assert_array_equal(results["rank_test_score"], results["rank_margin_auc"])
     assert search.best_index_ == np.argmax(results["margin_auc"])
     assert np.isnan(search.best_score_)
     assert np.isnan(results["mean_test_score"]).all()
-    assert not any(name.startswith("split") for name in results)
-    assert not results["shortlisted"].any()
-    assert search.n_fits_ == 6
-    assert search.n_splits_ == 0
-    assert len(search.shortlist_estimators_) == 3
-    margin = margin_auc_score(search.best_estimator_, X, y)
-    np.testing.assert_allclose(results["margin_auc"].max(), margin, rtol=1e-5)
-
-
-def test_a_shortlist_of_all(iris):
-    search = MarginSearchCV(network(), GRID, shortlist=99).fit(*iris)
-    assert search.cv_results_["shortlisted"].all()
-    assert search.n_fits_ == 36
     assert len(search.shortlist_estimators_) == 3
 
 
-def test_candidates_may_be_drawn(iris):
-    ranges = {"lr": loguniform(1e-3, 1e-1), "weight_decay": [0.0, 0.1]}
-    drawn = [
-        MarginSearchCV(
-            network(), ranges, n_iter=4, shortlist=None, random_state=state
-        ).fit(*iris).cv_results_["params"]
-        for state in (0, 0, 1)
-    ]  # fmt: skip
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert len(drawn[0]) == 4
+def test_the_winner_is_the_same_as_fitted_by_hand(searched, iris):
+    X, y = iris
+    by_hand = network(**searched.best_params_).fit(X, y)
+    np.testing.assert_array_equal(searched.predict_proba(X), by_hand.predict_proba(X))
+    np.testing.assert_array_equal(searched.predict(X), by_hand.predict(X))
+    np.testing.assert_array_equal(searched.predict_log_proba(X), by_hand.predict_log_proba(X))
+    np.testing.assert_array_equal(searched.decision_function(X), by_hand.decision_function(X))
+    assert searched.score(X, y) == by_hand.score(X, y)
+    assert searched.best_estimator_ is searched.shortlist_estimators_[0]
+    searched_again = pickle.loads(pickle.dumps(searched))
+    np.testing.assert_array_equal(searched_again.predict_proba(X), by_hand.predict_proba(X))
+    np.testing.assert_array_equal(margins(searched, X, y), margins(by_hand, X, y))
 
 
 def test_the_order_of_the_candidates_does_not_matter(iris):
     X, y = iris
-    one = MarginSearchCV(network(), [{"lr": [lr]} for lr in (1e-3, 1e-2, 3e-2)], stack=False)
-    other = MarginSearchCV(network(), [{"lr": [lr]} for lr in (3e-2, 1e-3, 1e-2)], stack=False)
-    one.fit(X, y), other.fit(X, y)
-    assert one.best_params_ == other.best_params_
+    grids = [
+        {name: [value] for name, value in {"lr": lr}.items()} for lr in (1e-4, 1e-3, 1e-2)
+    ]
+    there = MarginSearchCV(network(), grids, shortlist=2, cv=2).fit(X, y)
+    back = MarginSearchCV(network(), grids[::-1], shortlist=2, cv=2).fit(X, y)
+    for name in ("margin_auc", "mean_test_score", "rank_test_score", "shortlisted"):
+        np.testing.assert_array_equal(there.cv_results_[name], back.cv_results_[name][::-1])
+    assert there.best_params_ == back.best_params_
+    np.testing.assert_array_equal(there.predict_proba(X), back.predict_proba(X))
+
+
+def test_two_processes_give_the_same_numbers(iris, searched):
+    X, y = iris
+    two = clone(searched).set_params(n_jobs=2).fit(X, y)
+    for name, values in searched.cv_results_.items():
+        if not name.endswith("time"):
+            np.testing.assert_array_equal(two.cv_results_[name], values)
+    np.testing.assert_array_equal(two.predict_proba(X), searched.predict_proba(X))
+
+
+def test_a_backend_without_generators(binary):
+    import joblib
+
+    one = linear_search().fit(*binary)
+    with joblib.parallel_config("multiprocessing"):
+        two = linear_search(n_jobs=2).fit(*binary)
+    np.testing.assert_array_equal(one.cv_results_["margin_auc"], two.cv_results_["margin_auc"])
+
+
+# --- fit params -------------------------------------------------------------------------
+
+
+def test_weights_go_to_fits_and_scores(binary, rng):
+    X, y = binary
+    weight = rng.uniform(size=len(y))
+    search = linear_search().fit(X, y, sample_weight=weight)
+    check_equals_grid_search(search, X, y, sample_weight=weight)
+    best = search.best_estimator_
     np.testing.assert_array_equal(
-        one.cv_results_["margin_auc"][[2, 0, 1]], other.cv_results_["margin_auc"]
+        best.coef_, clone(best).fit(X, y, sample_weight=weight).coef_
+    )
+    at_best = search.cv_results_["margin_auc"][search.best_index_]
+    assert at_best == SAMPLES(best, X, y, sample_weight=weight) != SAMPLES(best, X, y)
+    # A list, and a weight of one number, which is not sliced.
+    listed = linear_search().fit(X, y, sample_weight=weight.tolist())
+    np.testing.assert_array_equal(
+        listed.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"]
     )
 
 
-@pytest.mark.parametrize("stack", [False, "auto"])
-def test_workers_change_nothing(iris, stack):
-    X, y = iris
-    grid = {"lr": [1e-3, 1e-2, 2e-2, 3e-2]}
-    one, two = (
-        MarginSearchCV(network(), grid, stack=stack, n_jobs=n_jobs).fit(X, y)
-        for n_jobs in (1, 2)
-    )
-    for name in ("margin_auc", "mean_test_score", "rank_test_score"):
-        np.testing.assert_array_equal(one.cv_results_[name], two.cv_results_[name])
-    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+def test_weights_of_a_step_of_a_pipeline(binary, rng):
+    X, y = binary
+    weight = rng.uniform(size=len(y))
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    grid = {"logisticregression__C": [0.1, 1.0]}
+    search = MarginSearchCV(model, grid, cv=3, margin_scoring=SAMPLES)
+    search.fit(X, y, logisticregression__sample_weight=weight)
+    check_equals_grid_search(search, X, y, logisticregression__sample_weight=weight)
 
 
-# --- data --------------------------------------------------------------------------------
+def test_a_score_without_weights_warns(binary):
+    X, y = binary
+
+    def score(estimator, X, y):
+        return SAMPLES(estimator, X, y)
+
+    with pytest.warns(UserWarning, match="margin_scoring=.* does not take sample_weight"):
+        linear_search(margin_scoring=score).fit(X, y, sample_weight=np.ones(len(y)))
 
 
-def test_pipelines_with_tables_and_labels_of_any_kind():
-    X, y = load_iris(return_X_y=True, as_frame=True)
-    y = y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
-    before = X.copy()
-    search = MarginSearchCV(pipeline(), prefixed(GRID)).fit(X, y)
-    assert set(search.predict(X)) <= {"setosa", "versicolor", "virginica"}
-    assert search.feature_names_in_.tolist() == X.columns.tolist()
-    assert search.cv_results_["n_together"].tolist() == [3] * 6
-    pd.testing.assert_frame_equal(X, before)
-    # Kept pipelines share no transformer: fitting one again leaves the others.
-    one, other = search.shortlist_estimators_[:2]
-    expected = other.predict_proba(X)
-    one.fit(X * 100, y)
-    np.testing.assert_array_equal(other.predict_proba(X), expected)
-
-
-class Counting(StandardScaler):
-    fits: list = []
-
-    def fit(self, X, y=None, sample_weight=None):
-        self.fits.append((len(X), self.with_mean))
-        return super().fit(X, y, sample_weight)
-
-
-def test_transformers_are_fitted_once_per_setting_and_fold(iris):
-    X, y = iris
-    Counting.fits.clear()
-    model = make_pipeline(Counting(), network())
-    grid = {**prefixed(GRID), "counting__with_mean": [True, False]}
-    search = MarginSearchCV(model, grid, shortlist=12).fit(X, y)
-    # On all samples, and without each of five folds, for each of two settings.
-    assert sorted(Counting.fits) == sorted(
-        [(150, True), (150, False)] + [(120, True), (120, False)] * 5
-    )
-    by_setting = search.cv_results_["param_counting__with_mean"]
-    for with_mean in (True, False):
-        best = search.cv_results_["margin_auc"][by_setting == with_mean].max()
-        assert best > 0.3
-
-
-def test_images_and_sparse_tables(images):
-    X, y = images
-    search = MarginSearchCV(network(max_epochs=1), {"lr": [1e-3, 1e-2]}, shortlist=None).fit(
-        X, y
-    )
-    assert search.predict(X).shape == y.shape
-    from scipy.sparse import csr_array
-
-    flat = csr_array(X.reshape(len(X), -1))
-    sparse = MarginSearchCV(network(max_epochs=1), {"lr": [1e-3, 1e-2]}, shortlist=None).fit(
-        flat, y
-    )
-    assert sparse.cv_results_["n_together"].tolist() == [1, 1]
-    np.testing.assert_allclose(
-        sparse.cv_results_["margin_auc"], search.cv_results_["margin_auc"], atol=0.05
-    )
-
-
-def test_other_estimators(iris):
-    X, y = iris
-    linear = MarginSearchCV(LogisticRegression(), {"C": [0.01, 1.0]}, cv=3).fit(X, y)
-    assert linear.best_params_ == {"C": 1.0}
-    # Without probabilities, the winner answers.
-    ridge = MarginSearchCV(RidgeClassifier(), {"alpha": [0.1, 1.0]}, cv=2).fit(X, y)
-    assert ridge.decision_function(X).shape == (150, 3)
-    with pytest.raises(ValueError, match="vote=2 needs probabilities, but RidgeClassifier"):
-        MarginSearchCV(RidgeClassifier(), {"alpha": [1.0, 2.0]}, vote=2).fit(X, y)
-    selector = MarginSubsetSelector(
-        network(max_epochs=100), n_samples_to_select=0.5, separation=0.3, continue_epochs=1
-    )
-    search = MarginSearchCV(selector, {"estimator__lr": [1e-2, 3e-2]}, cv=2).fit(X, y)
-    assert search.score(X, y) > 0.3
-
-
-# --- weights, groups, routing ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("stack", [False, "auto"])
-def test_weights_go_to_fits_and_margins(iris, rng, stack):
-    X, y = iris
-    weight = rng.random(150)
-    grid = {"lr": [1e-3, 1e-2]}
-    search = MarginSearchCV(network(), grid, stack=stack, cv=2)
-    search.fit(X, y, sample_weight=weight)
-    alone = network(lr=1e-2).fit(X, y, sample_weight=weight)
-    expected = margin_auc_score(alone, X, y, sample_weight=weight)
-    np.testing.assert_allclose(search.cv_results_["margin_auc"][1], expected, atol=0.02)
-    folds = GridSearchCV(network(), grid, cv=2).fit(X, y, sample_weight=weight)
-    np.testing.assert_allclose(
-        search.cv_results_["mean_test_score"], folds.cv_results_["mean_test_score"], atol=0.03
-    )
-    piped = MarginSearchCV(pipeline(), prefixed(grid), stack=stack, cv=2)
-    piped.fit(X, y, marginclassifier__sample_weight=weight)
-    assert piped.cv_results_["n_together"].tolist() == [1 if stack is False else 2] * 2
-
-
-def test_groups_go_to_the_splitter(iris):
-    X, y = iris
-    groups = np.arange(150) % 3
-    search = MarginSearchCV(network(), {"lr": [1e-3, 1e-2]}, cv=GroupKFold(3))
-    search.fit(X, y, groups=groups)
-    assert search.n_splits_ == 3
+def test_groups_go_to_the_splitter(binary):
+    X, y = binary
+    groups = np.arange(len(y)) % 7
+    search = linear_search(cv=GroupKFold(3)).fit(X, y, groups=groups)
+    check_equals_grid_search(search, X, y, groups=groups)
     with pytest.raises(ValueError, match="groups"):
-        search.fit(X, y)
-    # A refused fit changes nothing.
-    assert search.n_splits_ == 3
+        linear_search(cv=GroupKFold(3)).fit(X, y)
 
 
-def test_metadata_routing(iris, rng):
-    X, y = iris
-    weight = rng.random(150)
+def test_metadata_routing(binary, rng):
+    import sklearn
+
+    X, y = binary
+    weight, groups = rng.uniform(size=len(y)), np.arange(len(y)) % 8
     with sklearn.config_context(enable_metadata_routing=True):
-        model = (
-            network()
-            .set_fit_request(sample_weight=True)
-            .set_score_request(sample_weight=False)
-        )
-        scorer = clone(margin_auc_score).set_score_request(sample_weight=True)
+        model = LogisticRegression().set_fit_request(sample_weight=True)
+        model.set_score_request(sample_weight=False)
+        scoring = make_margin_auc_scorer().set_score_request(sample_weight=True)
         search = MarginSearchCV(
-            model, {"lr": [1e-3, 1e-2]}, cv=GroupKFold(2), margin_scoring=scorer
-        ).fit(X, y, sample_weight=weight, groups=np.arange(150) % 2)
-    plain = MarginSearchCV(network(), {"lr": [1e-3, 1e-2]}, shortlist=None).fit(
-        X, y, sample_weight=weight
-    )
-    np.testing.assert_allclose(
-        search.cv_results_["margin_auc"], plain.cv_results_["margin_auc"], rtol=1e-6
-    )
-
-
-# --- the vote --------------------------------------------------------------------------
-
-
-def test_the_vote_is_the_mean_of_probabilities(iris, fitted):
-    X, y = iris
-    vote = fitted.voting()
-    kept = fitted.shortlist_estimators_
-    expected = np.mean([each.predict_proba(X) for each in kept[:3]], axis=0)
-    np.testing.assert_allclose(vote.predict_proba(X), expected)
-    two = pickle.loads(pickle.dumps(fitted.voting(2)))
-    np.testing.assert_allclose(
-        two.predict_proba(X), np.mean([each.predict_proba(X) for each in kept[:2]], axis=0)
-    )
-    importance = permutation_importance(vote, X, y, n_repeats=2, random_state=0)
-    assert importance.importances_mean.shape == (4,)
-    for k in (0, 6, 1.0, True, "all"):
-        with pytest.raises(ValueError, match="k must be an integer from 1 to 5"):
-            fitted.voting(k)
-
-
-def test_a_search_may_answer_by_its_vote(iris, fitted):
-    X, y = iris
-    search = MarginSearchCV(network(), GRID).fit(X, y)
-    np.testing.assert_array_equal(search.predict_proba(X), fitted.voting(3).predict_proba(X))
-    np.testing.assert_array_equal(search.predict(X), fitted.voting(3).predict(X))
-    assert search.score(X, y) == (search.predict(X) == y).mean()
-    assert search.best_params_ == fitted.best_params_
-    with pytest.raises(TypeError, match="vote of 3 networks.*pass its best_estimator_"):
-        as_network(search)
-    assert not hasattr(search, "decision_function")
-    everyone = MarginSearchCV(network(), GRID, vote=6, shortlist=None).fit(X, y)
-    assert len(everyone.shortlist_estimators_) == 6
-    with pytest.raises(ValueError, match="vote=7 is more than the 6 candidates"):
-        MarginSearchCV(network(), GRID, vote=7).fit(X, y)
-
-
-def test_margins_see_through_it(iris, fitted):
-    X, y = iris
-    np.testing.assert_array_equal(margins(fitted, X, y), margins(fitted.best_estimator_, X, y))
-    assert margin_auc_score(fitted, X, y) == margin_auc_score(fitted.best_estimator_, X, y)
-
-
-# --- failures --------------------------------------------------------------------------
-
-
-def failing(lr=1e-2):
-    return network(criterion="exponential", optimizer="sgd", lr=lr)
-
-
-@pytest.mark.parametrize("stack", [False, "auto"])
-def test_a_candidate_that_diverges_comes_last(iris, stack):
-    grid = {"lr": [1e-2, 1e30, 1e-3, 2e-2, 3e-2, 5e-3]}
-    search = MarginSearchCV(failing(), grid, stack=stack)
-    with pytest.warns(FitFailedWarning, match=r"1 of 31 fits failed.*\n.*training diverged"):
-        search.fit(*iris)
-    results = search.cv_results_
-    assert np.isnan(results["margin_auc"][1])
-    assert results["rank_test_score"][1] == results["rank_margin_auc"][1] == 6
-    assert not results["shortlisted"][1]
-    with pytest.warns(FitFailedWarning):
-        numeric = MarginSearchCV(failing(), grid, stack=stack, error_score=2.0).fit(*iris)
-    # Whatever its score is said to be, it is not chosen.
-    assert numeric.cv_results_["margin_auc"][1] == 2.0
-    assert numeric.cv_results_["rank_test_score"][1] == 6
-    with pytest.raises(ValueError, match="training diverged"):
-        MarginSearchCV(failing(), grid, stack=stack, error_score="raise").fit(*iris)
-
-
-def test_if_all_fail_it_raises_and_changes_nothing(iris, fitted):
-    X, y = iris
-    search = clone(fitted).fit(X, y)
-    before = search.predict_proba(X)
-    search.set_params(param_grid={"lr": [-1.0, -2.0]})
-    with pytest.raises(ValueError, match="All 2 fits failed(.|\n)*lr must be"):
-        search.fit(X, y)
-    np.testing.assert_array_equal(search.predict_proba(X), before)
-    with pytest.raises(ValueError, match="All 2 fits failed(.|\n)*Margins cannot be taken"):
-        MarginSearchCV(RandomForestClassifier(5), {"max_depth": [1, 2]}).fit(X, y)
-
-
-class Interrupting(Callback):
-    """As Ctrl-C does in the second epoch of the third fit."""
-
-    begun = 0
-
-    def on_train_begin(self, net, **kwargs):
-        type(self).begun += 1
-
-    def on_batch_begin(self, net, **kwargs):
-        if type(self).begun == 3 and len(net.history) == 2:
-            raise KeyboardInterrupt
-
-
-def test_an_interrupt_keeps_what_is_finished(iris):
-    X, y = iris
-    Interrupting.begun = 0
-    model = network(callbacks=[Interrupting()])
-    search = MarginSearchCV(model, {"lr": [1e-3, 1e-2, 2e-2, 3e-2]})
-    with (
-        pytest.warns(UserWarning, match="Training was interrupted"),
-        pytest.warns(UserWarning, match="search was interrupted after 2 of 24 fits"),
-    ):
-        search.fit(X, y)
-    assert np.isnan(search.cv_results_["margin_auc"]).tolist() == [False, False, True, True]
-    assert search.n_fits_ == 2
-    assert search.best_index_ in (0, 1)
-    assert search.predict(X).shape == y.shape
-    Interrupting.begun = 2
-    first = clone(search)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with pytest.raises(KeyboardInterrupt):
-            first.fit(X, y)
-    assert not hasattr(first, "cv_results_")
-
-
-INVALID = [
-    ({"estimator": MarginClassifier}, "estimator must be an estimator"),
-    ({"param_grid": {}}, None),
-    ({"param_grid": {"lr": []}}, "lr"),
-    ({"param_grid": [("lr", [1])]}, "param_grid must be a dict"),
-    ({"param_grid": {"learning_rate": [1]}}, "Invalid parameter 'learning_rate'"),
-    ({"param_grid": {"lr": loguniform(1, 2)}}, r"param_grid\['lr'\] is a distribution"),
-    ({"n_iter": 0}, "n_iter must be"),
-    ({"shortlist": 0}, "shortlist must be"),
-    ({"shortlist": "all"}, "shortlist must be"),
-    ({"shortlist": 2.5}, "shortlist must be"),
-    ({"vote": 0}, "vote must be"),
-    ({"vote": None}, "vote must be"),
-    ({"cv": 1}, "k-fold"),
-    ({"cv": "five"}, "cv"),
-    ({"scoring": "acc"}, "acc"),
-    ({"scoring": ["accuracy"]}, "scoring must be one score"),
-    ({"margin_scoring": "margin_auc"}, "margin_scoring must be a scorer"),
-    ({"stack": "always"}, "stack must be"),
-    ({"n_jobs": 0}, "n_jobs must be"),
-    ({"memory": 3}, "memory must be None or the path"),
-    ({"error_score": "ignore"}, "error_score must be 'raise' or a number"),
-    ({"verbose": -1}, "verbose must be"),
-    ({"random_state": "x"}, "random_state must be"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("settings", "message"), INVALID)
-def test_invalid_parameters(iris, settings, message):
-    search = MarginSearchCV(
-        **{"estimator": network(), "param_grid": {"lr": [1e-3]}, **settings}
-    )
-    if message is None:  # one candidate without settings, as in GridSearchCV
-        assert search.fit(*iris).best_params_ == {}
-        return
-    with pytest.raises((ValueError, TypeError), match=message):
-        search.fit(*iris)
-    assert not hasattr(search, "cv_results_")
-
-
-def test_invalid_data(iris):
-    X, y = iris
-    search = MarginSearchCV(network(), {"lr": [1e-3, 1e-2]})
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        search.fit(X, y[:-1])
-    with pytest.raises(ValueError, match="NaN"):
-        search.fit(np.full_like(X, np.nan), y)
-    with pytest.raises(ValueError, match="class"):
-        search.fit(X, np.zeros(150))
-    with pytest.raises((ValueError, TypeError), match="y"):
-        search.fit(X, None)
-    with pytest.raises(NotFittedError):
-        search.predict(X)
-    with pytest.raises(NotFittedError):
-        search.voting()
-
-
-# --- scikit-learn's habits -----------------------------------------------------------------
-
-
-def test_nested_in_cross_validation_and_pipelines(iris):
-    X, y = iris
-    model = make_pipeline(
-        StandardScaler(), MarginSearchCV(network(), {"lr": [1e-2, 3e-2]}, cv=2)
-    )
-    scores = cross_val_score(model, X, y, cv=StratifiedKFold(2))
-    assert (scores > 0.5).all()
-    assert isinstance(model, Pipeline)
-
-
-def test_clone_repr_and_pickle(iris, fitted):
-    X, _ = iris
-    again = pickle.loads(pickle.dumps(fitted))
-    np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
-    unfitted = clone(fitted)
-    assert not hasattr(unfitted, "best_estimator_")
-    assert unfitted.set_params(estimator__lr=0.5).estimator.lr == 0.5
-    assert "MarginSearchCV" in repr(fitted)
-    assert "MarginClassifier" in fitted._repr_html_()
-
-
-def test_progress(iris, capsys):
-    MarginSearchCV(network(), {"lr": [1e-3, 1e-2]}, cv=2, verbose=2).fit(*iris)
-    shown = capsys.readouterr()
-    assert "candidates 0, 1 on all samples: 2 trained as one" in shown.out + shown.err
-    assert "6/6" in shown.err
-    assert "margin_auc=" in shown.err
-
-
-@pytest.mark.filterwarnings("ignore::margin_sklearn.LocalityWarning")
-@parametrize_with_checks(
-    [
-        MarginSearchCV(
-            MarginClassifier(
-                module__hidden_layer_sizes=(4,), max_epochs=10, random_state=0, device="cpu"
-            ),
-            {"lr": [1e-2]},
-            cv=2,
-            shortlist=None,
-            # So that the errors of the one candidate are raised.
-            error_score="raise",
+            model, LINEAR_GRID, cv=GroupKFold(3), margin_scoring=scoring, shortlist=2
         )
+        search.fit(X, y, sample_weight=weight, groups=groups)
+        assert 0 < search.score(X, y) < 1
+        nested = cross_val_score(
+            search, X, y, params={"sample_weight": weight, "groups": groups}, cv=GroupKFold(2)
+        )
+        assert nested.shape == (2,)
+        assert search.get_metadata_routing().consumes("fit", ["groups"]) == {"groups"}
+    plain = linear_search(cv=GroupKFold(3)).fit(X, y, sample_weight=weight, groups=groups)
+    np.testing.assert_array_equal(
+        search.cv_results_["margin_auc"], plain.cv_results_["margin_auc"]
+    )
+    with pytest.raises(ValueError, match="only with metadata routing"):
+        plain.score(X, y, sample_weight=weight)
+
+
+# --- candidates -------------------------------------------------------------------------
+
+
+def test_distributions_are_drawn_as_by_randomized_search(binary):
+    grid = {"C": loguniform(1e-3, 1e3), "class_weight": [None, "balanced"]}
+    search = MarginSearchCV(
+        LogisticRegression(), grid, n_iter=4, margin_scoring=SAMPLES, random_state=3, cv=2
+    ).fit(*binary)
+    theirs = RandomizedSearchCV(LogisticRegression(), grid, n_iter=4, random_state=3, cv=2)
+    assert search.cv_results_["params"] == theirs.fit(*binary).cv_results_["params"]
+
+
+def test_a_grid_with_one_candidate(binary):
+    search = MarginSearchCV(LogisticRegression(), {}, margin_scoring=SAMPLES).fit(*binary)
+    assert search.best_params_ == {}
+    assert search.n_fits_ == 6
+    assert search.voting().predict(binary[0]).shape == (200,)
+
+
+@pytest.mark.parametrize(
+    ("model", "grid"),
+    [
+        (MLPClassifier((4,), max_iter=5, random_state=0), {"alpha": [0.1, 1.0]}),
+        (
+            MarginSubsetSelector(
+                network(max_epochs=30),
+                n_samples_to_select=0.2,
+                separation=0.6,
+                continue_epochs=1,
+                random_state=0,
+            ),
+            {"strategy": ["smallest", "random"], "estimator__lr": [1e-2]},
+        ),
+        (
+            make_pipeline(StandardScaler(), LogisticRegression()),
+            {"logisticregression": [LogisticRegression(C=0.1), network()]},
+        ),
     ],
+    ids=["MLPClassifier", "MarginSubsetSelector", "Pipeline"],
 )
-def test_sklearn_checks(estimator, check):
-    check(estimator)
+def test_estimators_that_have_margins(iris, model, grid):
+    X, y = iris
+    search = MarginSearchCV(model, grid, cv=2).fit(X, y)
+    check_equals_grid_search(search, X, y) if "Pipeline" not in str(model) else None
+    assert margins(search, X, y).shape == (150,)
+    assert not any(hasattr(value, "net_") for value in grid.get("logisticregression", ()))
+
+
+def test_images_and_sparse_matrices(images, iris):
+    X, y = images
+    model = MarginClassifier(ConvNet, module__channels=(4,), max_epochs=1, device="cpu")
+    search = MarginSearchCV(model, {"lr": [1e-3, 1e-2]}, cv=2).fit(X[:100], y[:100])
+    assert search.predict(X).shape == y.shape
+    X, y = iris
+    dense = linear_search().fit(X, y)
+    for kind in (scipy.sparse.csr_array, scipy.sparse.csc_array, scipy.sparse.coo_array):
+        sparse = linear_search().fit(kind(X), y)
+        np.testing.assert_allclose(
+            sparse.cv_results_["mean_test_score"], dense.cv_results_["mean_test_score"]
+        )
+
+
+def test_kernel_matrices(binary):
+    X, y = binary
+    model = make_pipeline(KernelPCA(4, kernel="precomputed"), LogisticRegression())
+    search = MarginSearchCV(model, {"kernelpca__n_components": [2, 4]}, cv=3)
+    search.set_params(margin_scoring=SAMPLES).fit(X @ X.T, y)
+    check_equals_grid_search(search, X @ X.T, y)
+
+
+def test_tensors_and_skorch_nets(iris):
+    X, y = iris
+    search = MarginSearchCV(network(), {"lr": [1e-3, 1e-2]}, cv=2)
+    with_arrays = clone(search).fit(X.astype("f4"), y)
+    with_tensors = clone(search).fit(torch.tensor(X.astype("f4")), torch.tensor(y))
+    for name in ("margin_auc", "mean_test_score"):
+        np.testing.assert_array_equal(
+            with_arrays.cv_results_[name], with_tensors.cv_results_[name]
+        )
+    net = NeuralNetClassifier(
+        torch.nn.Linear,
+        module__in_features=4,
+        module__out_features=3,
+        criterion=torch.nn.CrossEntropyLoss,
+        max_epochs=2,
+        verbose=0,
+    )
+    search = MarginSearchCV(net, {"lr": [0.01, 0.1]}, cv=2).fit(X.astype("f4"), y)
+    assert margins(search, X.astype("f4"), y).shape == (150,)
+
+
+# --- the habits of scikit-learn ---------------------------------------------------------
+
+
+def test_it_is_nested_cloned_and_shown(binary):
+    X, y = binary
+    search = linear_search(cv=ShuffleSplit(2, random_state=0))
+    scores = cross_val_score(make_pipeline(StandardScaler(), search), X, y, cv=3)
+    assert scores.shape == (3,)
+    assert is_classifier(search)
+    copy = clone(search).set_params(estimator__C=3.0, margin_scoring__scale="frobenius")
+    assert copy.estimator.C == 3.0
+    assert search.margin_scoring.scale == "distance"
+    assert "LogisticRegression" in search._repr_html_()
+    assert "LogisticRegression" in search.fit(X, y)._repr_html_()
+    assert not hasattr(linear_search(), "classes_")
+    assert not hasattr(linear_search(), "n_features_in_")
+
+
+def test_methods_are_those_of_the_estimator(binary):
+    from sklearn.linear_model import RidgeClassifier
+
+    search = MarginSearchCV(RidgeClassifier(), {"alpha": [1.0, 2.0]}, margin_scoring=SAMPLES)
+    for model in (search, clone(search).fit(*binary)):
+        assert not hasattr(model, "predict_proba")
+        assert hasattr(model, "decision_function")
+
+
+def test_score_is_scoring_and_not_margin_auc(binary):
+    X, y = binary
+    search = linear_search(scoring="neg_log_loss").fit(X, y)
+    assert search.score(X, y) == search.scorer_(search.best_estimator_, X, y) < 0
+
+
+# --- the vote ---------------------------------------------------------------------------
+
+
+def test_a_vote_is_the_mean_of_probabilities(iris, searched):
+    X, _ = iris
+    for k, n in ((None, 3), (2, 2), (3, 3), (1, 1)):
+        vote = searched.voting(k)
+        mean = np.mean(
+            [m.predict_proba(X) for m in searched.shortlist_estimators_[:n]], axis=0
+        )
+        np.testing.assert_allclose(vote.predict_proba(X), mean, atol=1e-12)
+        np.testing.assert_array_equal(vote.predict(X), searched.classes_[mean.argmax(axis=1)])
+    again = pickle.loads(pickle.dumps(vote))
+    np.testing.assert_array_equal(again.predict(X), vote.predict(X))
+    with pytest.raises(ValueError, match="k must be at most 3.*got 4"):
+        searched.voting(4)
+    for k in (0, 1.5, "all", True):
+        with pytest.raises(ValueError, match=r"k must be None or an integer of at least 1"):
+            searched.voting(k)
+
+
+def test_a_search_that_votes(iris, searched):
+    X, y = iris
+    y = np.array(["a", "b", "c"])[y]
+    search = MarginSearchCV(network(), GRID, shortlist=2, cv=3, vote="auto").fit(X, y)
+    assert search.cv_results_["margin_auc"].tolist() == (
+        searched.cv_results_["margin_auc"].tolist()
+    )
+    vote = search.voting(3)
+    np.testing.assert_array_equal(search.predict(X), vote.predict(X))
+    np.testing.assert_array_equal(search.predict_proba(X), vote.predict_proba(X))
+    assert search.score(X, y) == vote.score(X, y)
+    assert not hasattr(search, "decision_function")
+    assert not hasattr(clone(search), "decision_function")
+    assert hasattr(clone(search), "predict_proba")
+    with pytest.raises(TypeError, match="vote of 3 networks: pass its best_estimator_"):
+        margins(search, X, y)
+    assert margins(search.best_estimator_, X, y).shape == (150,)
+
+
+def test_a_vote_of_many_classes(rng):
+    X = np.repeat(np.eye(30), 4, axis=0) + rng.normal(scale=0.01, size=(120, 30))
+    search = linear_search(vote=2, cv=2).fit(X, np.repeat(np.arange(30), 4))
+    assert search.predict(X).shape == (120,)
+
+
+@pytest.mark.parametrize(
+    ("shortlist", "vote", "n"), [(6, 1, 3), (6, 5, 5), (2, 1, 3), (2, 4, 4)]
+)
+def test_what_is_kept(binary, shortlist, vote, n):
+    search = linear_search(shortlist=shortlist, vote=vote).fit(*binary)
+    assert len(search.shortlist_estimators_) == n
+    order = np.argsort(search.cv_results_["rank_test_score"])
+    C = [search.cv_results_["params"][i]["C"] for i in order]
+    kept = [model.C for model in search.shortlist_estimators_]
+    assert kept == [c for c in C if c in kept]
+    assert kept[:2] == C[:2]

@@ -11,7 +11,7 @@ import pytest
 from skorch.callbacks import Callback
 
 from margin_sklearn import MarginClassifier
-from margin_sklearn.training.interrupts import interrupts_put_off
+from margin_sklearn.training.interrupts import interrupts_put_off, noted_interrupts
 
 # Interrupts itself from a thread as soon as a module that the first optimizer of a process
 # imports has begun to be imported; then fits.
@@ -127,3 +127,13 @@ def test_who_insists_gets_out_and_the_estimator_is_as_before(digits, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(X, y)
     assert not hasattr(estimator, "net_")
+
+
+def test_an_interrupt_is_noted_and_takes_effect():
+    before = signal.getsignal(signal.SIGINT)
+    with noted_interrupts() as pressed:
+        assert not pressed()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert pressed()
+    assert signal.getsignal(signal.SIGINT) is before

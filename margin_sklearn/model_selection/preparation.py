@@ -1,0 +1,80 @@
+"""The samples of a search and their folds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils import get_tags
+
+from ..checks import InvalidParameterError
+from ..data.rows import take_rows
+from .fitting import SearchData, Split
+from .routing import Routed
+
+__all__ = ["prepare_data"]
+
+
+def prepare_data(
+    estimator: Any, X: Any, y: NDArray[Any], cv: Any, routed: Routed
+) -> SearchData:
+    """Put together what the fits and scores of a search need.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array-like of shape (n_samples, ...)
+    y : ndarray of shape (n_samples,)
+    cv : int, splitter, iterable or None
+        None makes no folds.
+    routed : Routed
+
+    Returns
+    -------
+    data : SearchData
+
+    Raises
+    ------
+    ValueError
+        If ``cv`` cannot split the samples.
+    """
+    pairwise = get_tags(estimator).input_tags.pairwise
+    splits = [] if cv is None else _splits(estimator, X, y, cv, routed.split)
+    if not pairwise:
+        # Rows are taken as a splitter takes them, so that the memory layout, and with it the
+        # last bit of a sum, is that of GridSearchCV with ResubstitutionSplit.
+        X = take_rows(X, np.arange(len(y)))
+    return SearchData(
+        X,
+        y,
+        dict(routed.fit),
+        dict(routed.score),
+        dict(routed.margin_score),
+        splits,
+        pairwise,
+    )
+
+
+def _splits(
+    estimator: Any, X: Any, y: NDArray[Any], cv: Any, params: Mapping[str, Any]
+) -> list[Split]:
+    advice = "Pass another cv, or shortlist=None to choose without cross-validation."
+    try:
+        splitter = check_cv(cv, y, classifier=is_classifier(estimator))
+    except (ValueError, TypeError) as error:
+        raise InvalidParameterError(
+            f"cv must be an integer of at least 2, a splitter or an iterable of splits, got "
+            f"{cv!r}: {error}"
+        ) from error
+    try:
+        splits = [
+            (np.asarray(train), np.asarray(test))
+            for train, test in splitter.split(X, y, **params)
+        ]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"cv={cv!r} cannot split these samples: {error} {advice}") from error
+    if not splits:
+        raise ValueError(f"cv={cv!r} gives no splits. {advice}")
+    return splits
