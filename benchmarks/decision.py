@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 from ranking.tasks import TASKS
 
-from margin_sklearn.model_selection.decision import n_kept, shortlist_size
+from margin_sklearn.model_selection.decision import n_voters, shortlist_size
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = {
-    "root of N": lambda n: shortlist_size("auto", n),
+    "root of N": shortlist_size,
     "quarter": lambda n: max(5, -(-n // 4)),
     "half": lambda n: max(5, -(-n // 2)),
     "all": lambda n: n,
@@ -101,7 +101,7 @@ def main():
                     regret.append(key | {"fits": fits, "regret": test.max() - test[ranked[0]]})
                     if probability is None or weight not in (0.0, 0.3, 1.0):
                         continue
-                    chosen = pool[ranked[: n_kept("auto", len(pool))]]
+                    chosen = pool[ranked[: n_voters(len(pool))]]
                     answer = probability[chosen].mean(axis=0).argmax(axis=1)
                     gain = 100 * (answer == labels).mean() - by_cv
                     votes.append(key | {"gain": gain})
@@ -109,7 +109,7 @@ def main():
     pd.set_option("display.width", 200, "display.max_rows", 200)
     shown = table(pd.DataFrame(regret), "regret")
     fits = pd.DataFrame(regret).query("pool == 24").groupby("rule", sort=False)["fits"].mean()
-    shown.insert(0, ("fits", "24"), fits)
+    shown.insert(0, ("fits", 24), fits)
     print("\nRegret in points, mean over the tasks of each group\n")
     print(shown.round(2).to_string())
     if votes:
@@ -119,7 +119,9 @@ def main():
 
 def table(rows, value):
     by_task = rows.groupby(["rule", "pool", "group", "task"], sort=False)[value].mean()
-    return by_task.groupby(["rule", "pool", "group"], sort=False).mean().unstack([1, 2])
+    return by_task.reset_index().pivot_table(
+        index="rule", columns=["group", "pool"], values=value, sort=False
+    )
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def _settings_key(fit):
         or classifier.restore_best is not None
         or stop
         or classifier.verbose
-        or classifier.warm_start
+        or hasattr(classifier, "net_")
         or not _is_name(classifier.lr_schedule, SCHEDULES)
     ):
         return None

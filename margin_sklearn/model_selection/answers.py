@@ -126,7 +126,9 @@ class AnswersMixin:
         """The estimator that predictions come from; before fit, one with the same methods."""
         if "best_estimator_" in vars(self):
             return self.best_estimator_ if self.vote_ is None else self.vote_
-        votes = isinstance(self.vote, str) or self.vote != 1
+        votes = self.vote != 1
+        if self.vote == "auto":
+            votes = hasattr(self.estimator, "predict_proba")
         return VotingClassifier([], voting="soft") if votes else self.estimator
 
     @property

@@ -27,8 +27,8 @@ from ..scoring.scorer import MarginAUCScorer
 from ..training.run import TrainingRun
 from ..training.state import NetState
 from .candidates import with_settings
-from .fitting import Fitted, Outcome, Scored, SearchData, Task
 from .routing import routing_enabled
+from .tasks import Fitted, Outcome, Scored, SearchData, Task
 
 __all__ = ["SearchMemory"]
 
@@ -56,6 +56,8 @@ class SearchMemory:
     data : SearchData
     scorers : tuple of callable
         All scorers of the search.
+    one_by_one : bool, default=False
+        Whether networks are never trained as one; such fits are kept apart.
 
     Raises
     ------
@@ -63,7 +65,13 @@ class SearchMemory:
         If data or scorers cannot be hashed.
     """
 
-    def __init__(self, folder: str | Path, data: SearchData, scorers: tuple[Any, ...]) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        data: SearchData,
+        scorers: tuple[Any, ...],
+        one_by_one: bool = False,
+    ) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         sources = [_source(thing) for thing in scorers]
@@ -74,7 +82,7 @@ class SearchMemory:
             )
         try:
             known = [_settings(scorer) for scorer in scorers]
-            self._common = joblib.hash((vars(data), known, sources, _versions()))
+            self._common = joblib.hash((vars(data), known, sources, one_by_one, _versions()))
         except Exception as error:
             raise ValueError(
                 f"memory={str(folder)!r} needs data and scorers that can be pickled: {error}"
@@ -103,7 +111,11 @@ class SearchMemory:
             if task.split is None and not _restore(model, data, arrays, found):
                 return None
             scored = Scored(found["score"], found["score_seconds"])
-            fitted = Fitted(model if task.split is None else None, found["fit_seconds"])
+            fitted = Fitted(
+                model if task.split is None else None,
+                found["fit_seconds"],
+                n_together=found["n_together"],
+            )
         except DAMAGED:
             return None  # fitted again
         return Outcome(task, fitted, scored)
@@ -128,6 +140,7 @@ class SearchMemory:
         found: dict[str, Any] = {
             "score": scored.score,
             "fit_seconds": fitted.seconds,
+            "n_together": fitted.n_together,
             "score_seconds": scored.seconds,
         }
         arrays: dict[str, np.ndarray] = {}

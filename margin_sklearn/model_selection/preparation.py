@@ -11,8 +11,8 @@ from sklearn.utils import get_tags
 
 from ..checks import InvalidParameterError
 from ..data.rows import take_rows
-from .fitting import SearchData, Split
 from .routing import Routed
+from .tasks import SearchData, Split
 
 __all__ = ["prepare_data"]
 

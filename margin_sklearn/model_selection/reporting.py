@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from .fitting import Outcome
+from .tasks import Outcome
 
 __all__ = ["Report"]
 
@@ -47,6 +47,8 @@ class Report:
             what = "margin-AUC" if task.split is None else f"fold {task.split} score"
             found = "failed" if fitted.error else f"{what} {scored.score:.4f}"
             seconds = fitted.seconds + scored.seconds
+            if fitted.n_together > 1:
+                found += f", {fitted.n_together} trained as one"
             print(
                 f"[{self._done}/{self._n_fits}] candidate {task.candidate}: {found}, "
                 f"{seconds:.2f} s, {task.settings}"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .candidates import Settings, parameter_columns
 from .decision import final_order, order_by_margin_auc
-from .fitting import Outcome
+from .tasks import Outcome
 
 __all__ = ["SearchRecord"]
 
@@ -33,6 +33,7 @@ class SearchRecord:
         self.shortlisted = np.zeros(n, dtype=bool)
         self.n_fits = 0
         self._missing = np.ones((n, n_splits), dtype=bool)
+        self._together = np.zeros(n, dtype=int)
         self._fit_times: list[list[float]] = [[] for _ in range(n)]
         self._score_times: list[list[float]] = [[] for _ in range(n)]
 
@@ -47,6 +48,8 @@ class SearchRecord:
         self.n_fits += 1
         self._fit_times[candidate].append(fitted.seconds)
         self._score_times[candidate].append(scored.seconds)
+        if split is None:
+            self._together[candidate] = fitted.n_together
         if split is not None:
             self.split_scores[candidate, split] = scored.score
             self._missing[candidate, split] = False
@@ -112,6 +115,7 @@ class SearchRecord:
         results["margin_auc"] = self.shown_margin_auc
         results["rank_margin_auc"] = _ranks(order_by_margin_auc(self.margin_auc))
         results["shortlisted"] = self.shortlisted
+        results["n_together"] = self._together
         for split, scores in enumerate(self.split_scores.T):
             results[f"split{split}_test_score"] = scores
         means = self.cv_means()

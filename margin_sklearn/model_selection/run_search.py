@@ -12,9 +12,10 @@ from ..exceptions import warn_caller
 from ..training.interrupts import noted_interrupts
 from .candidates import Settings
 from .decision import order_by_margin_auc
-from .fitting import Memory, Outcome, SearchData, Task, run_tasks, without_estimator
+from .fitting import Memory, run_tasks
 from .reporting import Report
 from .results import SearchRecord
+from .tasks import Outcome, SearchData, Task, without_estimator
 
 __all__ = ["SearchRun"]
 
@@ -35,6 +36,7 @@ class SearchRun:
         Number of fitted estimators to keep, by margin-AUC.
     error_score : float or "raise"
     n_jobs : int or None
+    stack : {"auto", True, False}
     verbose : int
     memory : SearchMemory or None, default=None
 
@@ -59,6 +61,7 @@ class SearchRun:
         n_kept: int,
         error_score: Any,
         n_jobs: int | None,
+        stack: bool | str,
         verbose: int,
         memory: Memory | None = None,
     ) -> None:
@@ -71,6 +74,7 @@ class SearchRun:
         self.n_kept = n_kept
         self.error_score = error_score
         self.n_jobs = n_jobs
+        self.stack = stack
         self.verbose = verbose
         self.memory = memory
         self.record = SearchRecord(candidates, len(data.splits))
@@ -166,6 +170,7 @@ class SearchRun:
             scorer,
             error_score=self.error_score,
             n_jobs=self.n_jobs,
+            stack=self.stack,
             memory=self.memory,
         ):
             if pressed():

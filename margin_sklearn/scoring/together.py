@@ -65,7 +65,7 @@ def distributions_together(networks, X, class_index, weight, settings):
 
 
 def scores_together(scorer, estimators, X, y, sample_weight=None):
-    """Scores of fitted networks, computed as one where that is possible.
+    """Scores of fitted networks, computed as one.
 
     Parameters
     ----------
@@ -74,49 +74,32 @@ def scores_together(scorer, estimators, X, y, sample_weight=None):
     estimators : list of estimator
         Fitted; they see the same inputs for the same X.
     X, y, sample_weight
-        As for the scorer; ``sample_weight`` is not passed on if it is None.
+        As for the scorer.
 
     Returns
     -------
-    scores : list of float or Exception
-        One per estimator; the error that its own scoring raised.
+    scores : list of float or None
+        None if they have to be computed one by one: by another scorer than a
+        MarginAUCScorer with ``scale="distance"``, of networks that are not sequences of the
+        same known layers, or because one of them raises an error or a warning of its own.
     """
-    weighting = {} if sample_weight is None else {"sample_weight": sample_weight}
-
-    def alone(estimator):
-        try:
-            return scorer(estimator, X, y, **weighting)
-        except Exception as error:
-            return error
-
-    found = [None] * len(estimators)
-    if len(estimators) > 1 and isinstance(scorer, MarginAUCScorer):
-        settings = scorer.settings()
-        if settings.scale == "distance":
-            found = _distributions(estimators, X, y, sample_weight, settings)
-    return [
-        alone(estimator)
-        # Infinite margins are explained by the scorer's own warning.
-        if distribution is None or distribution.n_infinite()
-        else distribution.auc()
-        for estimator, distribution in zip(estimators, found, strict=True)
-    ]
-
-
-def _distributions(estimators, X, y, sample_weight, settings):
-    """Distributions where they can be computed together, else None for each."""
-    nothing = [None] * len(estimators)
+    if not isinstance(scorer, MarginAUCScorer):
+        return None
+    settings = scorer.settings()
+    if settings.scale != "distance":
+        return None
     try:
         networks = [as_network(estimator) for estimator in estimators]
         keys = {architecture(network.module) for network in networks}
         # Modules of equal shapes that are not known layers may compute different things.
         if len(keys) != 1 or None in keys or layers_key(networks[0].module) is None:
-            return nothing
+            return None
         rows, class_index = encode_samples(networks[0], X, y)
-        weight = sample_weight
-        if weight is not None:
-            weight = check_sample_weight(weight, len(class_index))
-        return distributions_together(networks, rows, class_index, weight, settings)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(class_index))
+        found = distributions_together(networks, rows, class_index, sample_weight, settings)
     except (TypeError, ValueError):
-        # Raised again, one by one.
-        return nothing
+        return None
+    if any(each is None or each.n_infinite() for each in found):
+        return None
+    return [each.auc() for each in found]

@@ -266,7 +266,7 @@ class TrainingRun:
             self.net.module_.parameters(), optimizer_state, strict=True
         ):
             optimizer.state[parameter] = state
-        self.net.interrupted_ = False
+        self.net.interrupted_, self.net.max_epochs = False, self.n_epochs
         self.order_state = order_state
         self.net.evaluation_network()
         with recording(), self._threads():

@@ -1,37 +1,27 @@
 """The shortlist and the final order."""
 
 import numpy as np
-import pytest
 from hypothesis import given, strategies
 from hypothesis.extra.numpy import arrays
 
 from margin_sklearn.model_selection.decision import (
-    final_ranks,
-    n_kept,
-    ranks,
+    final_order,
+    n_voters,
+    order_by_margin_auc,
     shortlist_size,
 )
 
 
-@pytest.mark.parametrize(
-    ("shortlist", "n", "size"),
-    [
-        ("auto", 3, 3),
-        ("auto", 24, 5),
-        ("auto", 26, 6),
-        ("auto", 1000, 32),
-        (None, 9, 0),
-        (7, 9, 7),
-        (20, 9, 9),
-    ],
-)
-def test_size_of_the_shortlist(shortlist, n, size):
-    assert shortlist_size(shortlist, n) == size
+def final_ranks(*scores):
+    order = final_order(*scores)
+    ranks = np.empty(len(order), dtype=int)
+    ranks[order] = np.arange(1, len(order) + 1)
+    return ranks
 
 
-def test_networks_kept():
-    assert [n_kept("auto", n) for n in (1, 4, 5, 24, 128)] == [1, 2, 3, 5, 12]
-    assert n_kept(3, 100) == 3
+def test_sizes():
+    assert [shortlist_size(n) for n in (3, 24, 26, 1000)] == [5, 5, 6, 32]
+    assert [n_voters(n) for n in (1, 4, 5, 24, 128)] == [1, 2, 3, 5, 12]
 
 
 def test_both_scores_decide():
@@ -51,10 +41,9 @@ def test_failures_come_last():
     margin_auc = np.array([nan, 0.5, 0.9, -np.inf, 0.7])
     cv_score = np.array([nan, nan, nan, nan, 0.2])
     shortlisted = np.array([False, False, True, False, True])
-    # The third failed on a fold: behind those with a score, by its margin-AUC.
-    assert final_ranks(margin_auc, cv_score, shortlisted).tolist() == [5, 3, 2, 4, 1]
-    assert ranks(margin_auc).tolist() == [5, 3, 1, 4, 2]
-    assert ranks([nan, 0.5, 0.5, nan]).tolist() == [3, 1, 1, 3]
+    # The third failed on a fold: behind all that have a score.
+    assert final_ranks(margin_auc, cv_score, shortlisted).tolist() == [5, 2, 3, 4, 1]
+    assert order_by_margin_auc(margin_auc).tolist() == [2, 4, 1, 3, 0]
 
 
 scores = strategies.floats(0, 1) | strategies.just(np.nan)
