@@ -31,6 +31,7 @@ from ..runtime import resolve_device
 from ..training.build import TrainingSettings, copied_callback
 from ..training.length import n_epochs, samples_per_step
 from ..training.net import MarginNet
+from ..training.predicting import class_indices, logits_of
 from ..training.run import TrainingRun
 from ..training.schedules import learning_rate
 from .parameters import NestedParamsEstimator, nested_params, set_nested
@@ -477,7 +478,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         -------
         y : ndarray of shape (n_samples,)
         """
-        class_index = self._of_network(TrainingRun.class_index, X)
+        class_index = self._of_network(class_indices, X)
         return self.classes_[class_index]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -524,12 +525,12 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def _logits(self, X):
-        return self._of_network(TrainingRun.logits, X)
+        return self._of_network(logits_of, X)
 
     def _of_network(self, function, X):
         check_is_fitted(self, "net_")
         X = validate_predict(self, X)
-        return function(self._run, X, getattr(self, "feature_names_in_", None))
+        return function(self.net_, X, getattr(self, "feature_names_in_", None))
 
 
 class TrainingPart(NamedTuple):

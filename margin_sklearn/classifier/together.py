@@ -5,7 +5,9 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import joblib
 import torch
+from sklearn.base import clone
 
 from ..nn.modules import MLP
 from ..nn.stacked_layers import layers_key
@@ -18,7 +20,7 @@ from .settings import check_settings
 __all__ = ["Fit", "Fitted", "fit_together", "groups_to_fit"]
 
 # Settings in which stacked networks may differ.
-_OWN = ("lr", "weight_decay", "random_state", "class_weight")
+_OWN = ("lr", "weight_decay", "random_state")
 
 
 class Fit(NamedTuple):
@@ -107,7 +109,12 @@ def _settings_key(fit):
         if name == "module__dropout" and classifier.module is MLP:
             # Without dropout there are no layers for it.
             value = bool(value)
-        key.append((name, id(value) if callable(value) else repr(value)))
+        if name == "class_weight":
+            value = value is not None or fit.sample_weight is not None
+        try:
+            key.append((name, id(value) if callable(value) else joblib.hash(value)))
+        except Exception:  # objects that cannot be pickled raise anything
+            return None
     return tuple(key)
 
 
@@ -119,7 +126,8 @@ def _most_together(fit, n, always):
     """Number of fits like this one that should be trained as one; 1 if it does not pay."""
     try:
         check_settings(fit.classifier)
-        part = begin_fit(_unfitted(fit.classifier), fit.X, fit.y, fit.sample_weight)
+        # A clone, which does not draw from a RandomState of the classifier.
+        part = begin_fit(clone(fit.classifier), fit.X, fit.y, fit.sample_weight)
     except Exception:
         # Raised again by its own fit.
         return 1
@@ -133,10 +141,6 @@ def _most_together(fit, n, always):
         run.net.module_, layered, run.flops, run.settings.batch_size, run.device
     )
     return most if n >= fewest else 1
-
-
-def _unfitted(classifier):
-    return type(classifier)(**classifier.get_params(deep=False))
 
 
 def fit_together(fits):
@@ -162,21 +166,32 @@ def fit_together(fits):
         part, error = _begun(fit, parts)
         parts.append(part)
         errors.append(error)
-    usable = [k for k, part in enumerate(parts) if part is not None]
-    keys = {stack_key(parts[k].run, parts[k].samples, parts[k].epochs) for k in usable}
-    if len(usable) < 2 or len(keys) > 1 or None in keys:
-        return [_finished(*each) for each in zip(fits, parts, errors, strict=True)]
-    training = StackedTraining(
-        [parts[k].run for k in usable],
-        [parts[k].samples for k in usable],
-        parts[usable[0]].epochs,
-    )
-    if not training.agrees():
-        return [_finished(*each) for each in zip(fits, parts, errors, strict=True)]
-    for k, error in zip(usable, training.fit(), strict=True):
-        errors[k] = error
-    seconds = (time.perf_counter() - start) / len(fits)
-    return [Fitted(error, seconds, len(usable)) for error in errors]
+    alike = defaultdict(list)
+    for k, part in enumerate(parts):
+        key = None if part is None else stack_key(part.run, part.samples, part.epochs)
+        alike[("alone", k) if key is None else key].append(k)
+    # Of what begins, all have their share.
+    begun = (time.perf_counter() - start) / len(fits)
+    results: list = [None] * len(fits)
+    for places in alike.values():
+        group = _trained([parts[k] for k in places], [errors[k] for k in places])
+        for k, result in zip(places, group, strict=True):
+            results[k] = result._replace(seconds=result.seconds + begun)
+    return results
+
+
+def _trained(parts, errors):
+    """Train begun fits with the same :func:`stack_key`; a part is None if it has an error."""
+    start = time.perf_counter()
+    training = None
+    if len(parts) > 1:
+        runs, samples = [part.run for part in parts], [part.samples for part in parts]
+        training = StackedTraining(runs, samples, parts[0].epochs)
+    if training is None or not training.agrees():
+        return [_finished(part, error) for part, error in zip(parts, errors, strict=True)]
+    found = training.fit()
+    seconds = (time.perf_counter() - start) / len(parts)
+    return [Fitted(error, seconds, len(parts)) for error in found]
 
 
 def _begun(fit, earlier):
@@ -218,7 +233,7 @@ def _fit_alone(fit):
     return Fitted(error, time.perf_counter() - start, 1)
 
 
-def _finished(fit, part, error):
+def _finished(part, error):
     """Train a begun fit by itself."""
     start = time.perf_counter()
     if part is not None:

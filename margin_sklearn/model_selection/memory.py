@@ -43,7 +43,6 @@ DAMAGED = (
     ValueError,
     zipfile.BadZipFile,
 )
-ANSWERS = ("separated_", "finite_", "epoch_", "stopped_")
 
 
 class SearchMemory:
@@ -239,7 +238,7 @@ def _taken_apart(model: Any, data: SearchData) -> tuple[dict[str, np.ndarray], d
     return arrays, {
         "names": list(tensors),
         "state": others,
-        "separation": {name: getattr(run.separation, name) for name in ANSWERS},
+        "separation": run.separation.answers(),
         "best_epoch": None if best is None else best.epoch_,
         "inputs": _hash_of_inputs(model, data.X),
     }
@@ -264,18 +263,8 @@ def _restore(
     state = NetState.from_tensors(tensors, found["state"])
     part = begin_fit(_network(model), X, y, weight)
     run = part.run
-    state.restore(run.net)
-    if not state.holds(run.net):
-        return False
-    run.order_state, *run.generators = state.generators
-    run.net.max_epochs, run.net.interrupted_ = part.epochs, False
-    run.separation.on_train_begin(run.net)
-    for name, value in found["separation"].items():
-        setattr(run.separation, name, value)
-    run.margin_history.on_train_end(run.net)
-    if run.best_epoch is not None:
-        run.best_epoch.epoch_ = found["best_epoch"]
-    return True
+    run.restored(state, found["separation"], part.epochs, found["best_epoch"])
+    return state.holds(run.net)
 
 
 def _hash_of_inputs(model: Any, X: Any) -> str | None:

@@ -13,27 +13,21 @@ from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.registry import as_network
-from ..adapters.unwrap import innermost
 from ..checks import check_int, check_rows
-from ..classifier.estimator import MarginClassifier
 from ..data.validation import check_lengths, validate_y
 from ..exceptions import warn_caller
-from ..runtime import resolve_device
-from ..scoring.scorer import MarginAUCScorer, margin_auc_score
+from ..scoring.scorer import margin_auc_score
 from .answers import AnswersMixin
 from .candidates import (
     Settings,
     candidate_settings,
-    check_has_margins,
-    check_votes,
-    with_settings,
 )
 from .decision import n_voters
 from .memory import SearchMemory
 from .preparation import prepare_data
 from .routing import route_fit, router
 from .run_search import SearchRun
-from .settings import check_search, n_shortlisted, n_votes
+from .settings import check_candidates, check_search, n_shortlisted, n_votes
 from .stacking import with_own_transformers
 from .voting import soft_vote
 
@@ -290,7 +284,7 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
         n = len(candidates)
         vote, size = n_votes(self.vote, n), n_shortlisted(self.shortlist, n)
         estimator = clone(self.estimator)
-        vote = self._check_candidates(estimator, candidates, vote)
+        vote = check_candidates(self, estimator, candidates, vote)
         routed = route_fit(self, scorer, params)
         data = prepare_data(estimator, X, y, self.cv if size else None, routed)
         memory = None
@@ -343,30 +337,6 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
         self.shortlist_estimators_, self.vote_ = kept, answers
         self.n_fits_, self.n_splits_ = run.record.n_fits, len(run.data.splits)
         self._n_voters = min(n_voters(len(run.candidates)), len(kept))
-
-    # --- parameters -----------------------------------------------------------------
-
-    def _check_candidates(self, estimator: Any, candidates: list[Settings], vote: int) -> int:
-        """Raise an error for candidates that cannot work; return how many can vote."""
-        by_margins = isinstance(self.margin_scoring, MarginAUCScorer)
-        on_gpu = False
-        for settings in candidates:
-            model = with_settings(estimator, settings)
-            if by_margins:
-                check_has_margins(model)
-            if vote > 1 and self.vote == "auto" and not hasattr(model, "predict_proba"):
-                vote = 1
-            if vote > 1:
-                check_votes(model)
-            inner = innermost(model)
-            if isinstance(inner, MarginClassifier) and self.n_jobs not in (None, 1):
-                on_gpu = on_gpu or resolve_device(inner.device).type != "cpu"
-        if on_gpu:
-            warn_caller(
-                f"n_jobs={self.n_jobs} makes several processes share one GPU, which is slower "
-                "than one process: set n_jobs=1, or device='cpu'."
-            )
-        return vote
 
     # --- results --------------------------------------------------------------------
 

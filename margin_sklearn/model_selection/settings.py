@@ -4,6 +4,7 @@ import numbers
 from pathlib import Path
 from typing import Any
 
+from ..adapters.unwrap import innermost
 from ..checks import (
     check_bool,
     check_int,
@@ -11,10 +12,14 @@ from ..checks import (
     check_verbose,
     refuse,
 )
+from ..classifier.estimator import MarginClassifier
+from ..exceptions import warn_caller
+from ..runtime import resolve_device
 from ..scoring.scorer import MarginAUCScorer
+from .candidates import Settings, check_has_margins, check_votes, with_settings
 from .decision import n_voters, shortlist_size
 
-__all__ = ["check_search", "n_shortlisted", "n_votes"]
+__all__ = ["check_candidates", "check_search", "n_shortlisted", "n_votes"]
 
 
 def check_search(search: Any) -> None:
@@ -120,3 +125,43 @@ def n_votes(vote: int | str, n_candidates: int) -> int:
     if vote > n_candidates:
         refuse("vote", f"'auto' or at most the number of candidates, {n_candidates}", vote)
     return int(vote)
+
+
+def check_candidates(
+    search: Any, estimator: Any, candidates: list[Settings], vote: int
+) -> int:
+    """Raise an error for candidates that cannot work; warn of workers that share a GPU.
+
+    Parameters
+    ----------
+    search : MarginSearchCV
+    estimator : estimator
+        Not fitted.
+    candidates : list of dict
+    vote : int
+        From :func:`n_votes`.
+
+    Returns
+    -------
+    vote : int
+        1 for ``vote="auto"`` of candidates without probabilities.
+    """
+    by_margins = isinstance(search.margin_scoring, MarginAUCScorer)
+    on_gpu = False
+    for settings in candidates:
+        model = with_settings(estimator, settings)
+        if by_margins:
+            check_has_margins(model)
+        if vote > 1 and search.vote == "auto" and not hasattr(model, "predict_proba"):
+            vote = 1
+        if vote > 1:
+            check_votes(model)
+        inner = innermost(model)
+        if isinstance(inner, MarginClassifier) and search.n_jobs not in (None, 1):
+            on_gpu = on_gpu or resolve_device(inner.device).type != "cpu"
+    if on_gpu:
+        warn_caller(
+            f"n_jobs={search.n_jobs} makes several processes share one GPU, which is slower "
+            "than one process: set n_jobs=1, or device='cpu'."
+        )
+    return vote

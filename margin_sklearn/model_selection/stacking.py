@@ -76,17 +76,25 @@ def groups_of(
     for place, task in enumerate(tasks):
         model = None if never or data.pairwise else with_settings(estimator, task.settings)
         alike[_transformer_key(model, data) or ("alone", place)].append((task, model))
-    for key, members in alike.items():
+    while alike:
+        key = next(iter(alike))
+        # Nothing here may hold a network when it is no longer needed.
+        members = alike.pop(key)
         if key[0] == "alone":
             yield [Prepared(members[0][0])]
             continue
         samples: dict[int | None, Any] = {}
-        prepared = [_prepared(task, model, data, samples) for task, model in members]
-        ready = [each for each in prepared if each.fit is not None]
-        yield from ([each] for each in prepared if each.fit is None)
-        fits: list[Any] = [each.fit for each in ready]
-        for group in groups_to_fit(fits, n_jobs, always=not isinstance(stack, str)):
-            yield [ready[place] for place in group]
+        ready: list[Any] = [_prepared(task, model, data, samples) for task, model in members]
+        del members, samples
+        yield from ([each] for each in ready if each.fit is None)
+        ready = [each for each in ready if each.fit is not None]
+        always = not isinstance(stack, str)
+        for places in groups_to_fit([each.fit for each in ready], n_jobs, always=always):
+            group = [ready[place] for place in places]
+            for place in places:
+                ready[place] = None
+            yield group
+            del group
 
 
 def _transformer_key(model: Any, data: SearchData) -> Any:

@@ -29,8 +29,11 @@ def layers_key(module):
     """
     if type(module) not in (MLP, nn.Sequential):
         return None
-    layers = list(module.children())
-    if not all(_known(layer, place) for place, layer in enumerate(layers)):
+    layers = list(module)
+    # A layer that occurs twice has weights that are shared.
+    if len({*map(id, layers)}) < len(layers) or not all(
+        _known(layer, place) for place, layer in enumerate(layers)
+    ):
         return None
     return tuple("Dropout" if type(layer) is nn.Dropout else repr(layer) for layer in layers)
 

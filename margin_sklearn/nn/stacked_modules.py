@@ -1,5 +1,8 @@
 """Many torch modules of one architecture, computed as one."""
 
+import copy
+
+import joblib
 import torch
 from torch import nn
 
@@ -34,6 +37,11 @@ def architecture(module, origin=()):
     ):
         return None
     if any(_hooked(part) for part in module.modules()):
+        return None
+    parts = [part for _, part in module.named_modules(remove_duplicate=False)]
+    tensors = [part for part in parts if [*part.parameters(), *part.buffers()]]
+    if len({*map(id, tensors)}) < len(tensors):
+        # torch.func does not restore a module that occurs twice.
         return None
     shapes = tuple((name, tuple(weight.shape)) for name, weight in weights)
     known = layers_key(module)
@@ -124,8 +132,8 @@ class StackedModules:
     def agrees(self, x):
         """Whether the modules give the same logits one by one, for some inputs.
 
-        A module may do what cannot be stacked: keep its state elsewhere than in buffers, or
-        depend on values of its input.
+        A module may do what cannot be stacked: keep state elsewhere than in parameters and
+        buffers, or depend on values of its input.
 
         Parameters
         ----------
@@ -135,26 +143,29 @@ class StackedModules:
         -------
         same : bool
         """
+        states = {_other_state(module) for module in self.modules}
+        if len(states) > 1 or None in states:
+            return False
+        before = {name: buffer.clone() for name, buffer in self.buffers.items()}
+        # A copy, which may change as it is called.
+        base = copy.deepcopy(self.modules[0])
+        form = self._form if self.layered else _vmapped(base)
+        inputs = x.expand(len(self), *x.shape)
         try:
             with torch.no_grad():
-                together = self.logits(x.expand(len(self), *x.shape).clone())
-                for k in {0, len(self) - 1}:
-                    module = self.modules[k].eval()
-                    if not torch.allclose(together[k], module(x.clone()), 1e-3, 1e-3):
+                together = form(self.weights, self.buffers, inputs.clone(), False)
+                for module, logits in zip(self.modules, together, strict=True):
+                    if not torch.allclose(logits, module.eval()(x.clone()), 1e-3, 1e-3):
                         return False
-            before = {name: buffer.clone() for name, buffer in self.buffers.items()}
-            try:
-                self.logits(
-                    x.expand(len(self), *x.shape).clone(), training=True
-                ).sum().backward()
-            finally:
-                self.buffers = before
-                for weight in self.weights.values():
-                    weight.grad = None
+            form(self.weights, self.buffers, inputs.clone(), True).sum().backward()
+            return _other_state(base) in states
         except (RuntimeError, ValueError, TypeError, NotImplementedError):
             # What torch raises for operations that vmap does not know differs by operation.
             return False
-        return True
+        finally:
+            self.buffers = before
+            for weight in self.weights.values():
+                weight.grad = None
 
     def bind(self):
         """Make the weights of the modules views of the stacked weights."""
@@ -206,6 +217,22 @@ class StackedModules:
 
 def _tensors(module):
     return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _other_state(module):
+    """Hash of what a module keeps in plain attributes; None if it cannot be hashed."""
+    own = [
+        {name: value for name, value in vars(part).items() if name not in _OF_TORCH}
+        for part in module.modules()
+    ]
+    try:
+        return joblib.hash(own)
+    except Exception:  # objects that cannot be pickled raise anything
+        return None
+
+
+# Attributes of every module: weights and submodules, hooks, and the mode.
+_OF_TORCH = {*vars(nn.Module())}
 
 
 def _vmapped(module):

@@ -6,7 +6,7 @@ import torch
 from ..data.precision import largest_value, warn_of_rounding
 from ..data.rows import to_tensor
 
-__all__ = ["logits_by_chunk"]
+__all__ = ["class_indices", "logits_by_chunk", "logits_of"]
 
 
 def logits_by_chunk(net, X, names=None):
@@ -57,3 +57,43 @@ def logits_by_chunk(net, X, names=None):
             f"the first at row index {first}: X holds values too large for it, or its weights "
             "were changed. Scale X as for fitting."
         )
+
+
+def logits_of(net, X, names=None):
+    """Logits of the network in evaluation mode.
+
+    Parameters
+    ----------
+    net, X, names
+        As for :func:`logits_by_chunk`.
+
+    Returns
+    -------
+    logits : ndarray of shape (n_samples, n_classes)
+
+    Raises
+    ------
+    ValueError
+        If a logit is not finite.
+    """
+    return np.concatenate(list(logits_by_chunk(net, X, names)))
+
+
+def class_indices(net, X, names=None):
+    """Class of the largest logit; no more than a chunk of logits is kept in memory.
+
+    Parameters
+    ----------
+    net, X, names
+        As for :func:`logits_by_chunk`.
+
+    Returns
+    -------
+    class_index : ndarray of int of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If a logit is not finite.
+    """
+    return np.concatenate([each.argmax(axis=1) for each in logits_by_chunk(net, X, names)])

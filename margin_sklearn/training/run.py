@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager, nullcontext
 
-import numpy as np
 import torch
 from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
 
@@ -20,7 +19,6 @@ from .best_epoch import BestEpoch
 from .build import build_module, build_net, copied_callback
 from .interrupts import finish_import_of_torch
 from .margin_history import MarginHistory
-from .predicting import logits_by_chunk
 from .progress_bar import ProgressBar
 from .schedules import schedule_of
 from .state import NetState
@@ -312,6 +310,27 @@ class TrainingRun:
     def _threads(self):
         return torch_threads(self.net.n_threads if self.device.type == "cpu" else None)
 
+    def restored(self, state, answers, epochs, best_epoch):
+        """Adopt the state of an earlier training of the same network on the same samples.
+
+        Parameters
+        ----------
+        state : NetState
+            With history, and the generators: of the order of the samples, then torch's.
+        answers : dict
+            From ``separation.answers()``.
+        epochs : int
+            Epochs of the training.
+        best_epoch : int or None
+            That of ``restore_best``.
+        """
+        state.restore(self.net)
+        self.order_state, *self.generators = state.generators
+        self.net.interrupted_, self.net.max_epochs = False, epochs
+        self.separation.restore(answers)
+        if self.best_epoch is not None:
+            self.best_epoch.epoch_ = best_epoch
+
     def update(self, settings):
         """Apply settings to the next training.
 
@@ -354,44 +373,6 @@ class TrainingRun:
                 vars(part).update(before)
             state.restore(self.net)
             raise
-
-    # --- predicting -----------------------------------------------------------------
-
-    def logits(self, X, names=None):
-        """Logits of the network in evaluation mode.
-
-        Parameters
-        ----------
-        X : ndarray or sparse matrix of shape (n_samples, ...)
-        names : sequence of str, default=None
-            Column names, for error messages.
-
-        Returns
-        -------
-        logits : ndarray of shape (n_samples, n_classes)
-
-        Raises
-        ------
-        ValueError
-            If a logit is not finite.
-        """
-        return np.concatenate(list(logits_by_chunk(self.net, X, names)))
-
-    def class_index(self, X, names=None):
-        """Class of the largest logit; no more than a chunk of logits is kept in memory.
-
-        Parameters
-        ----------
-        X, names
-            As for :meth:`logits`.
-
-        Returns
-        -------
-        class_index : ndarray of int of shape (n_samples,)
-
-        """
-        chunks = logits_by_chunk(self.net, X, names)
-        return np.concatenate([logits.argmax(axis=1) for logits in chunks])
 
 
 def _free_name(name, taken):

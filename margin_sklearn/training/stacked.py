@@ -4,6 +4,7 @@ import copy
 import math
 from itertools import pairwise
 
+import joblib
 import numpy as np
 import torch
 
@@ -55,7 +56,10 @@ def stack_key(run, samples, epochs):
     ):
         return None
     optimizer, criterion = optimizer_key(net.optimizer_), _criterion_key(net.criterion_)
-    origin = (id(settings.module), repr(sorted(settings.of_part("module").items())))
+    try:
+        origin = id(settings.module), joblib.hash(settings.of_part("module"))
+    except Exception:  # objects that cannot be pickled raise anything
+        return None
     network = architecture(net.module_, origin)
     if optimizer is None or criterion is None or network is None:
         return None

@@ -70,6 +70,8 @@ class Separation(Callback):
         self.finite_ = True
         self.epoch_ = None
         self.stopped_ = False
+        self.known_at_ = None
+        self.margins_ = None
         return self
 
     def on_train_begin(self, net, **kwargs):
@@ -124,6 +126,21 @@ class Separation(Callback):
     def adopt(self, stop, share):
         """Continue training with another separation criterion."""
         self.stop, self.share = stop, share
+
+    def answers(self):
+        """What is known at the end of training, in a form that JSON can store.
+
+        Returns
+        -------
+        answers : dict
+        """
+        names = ("separated_", "finite_", "epoch_", "stopped_", "known_at_")
+        return {name: getattr(self, name) for name in names}
+
+    def restore(self, answers):
+        """Restore what was known, from :meth:`answers`."""
+        for name, value in answers.items():
+            setattr(self, name, value)
 
     def judge(self, margins):
         """Update the answer from the final margins of all samples."""

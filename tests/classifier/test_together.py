@@ -382,6 +382,56 @@ def test_modules_that_vmap_cannot_compute_are_fitted_alone(iris):
         np.testing.assert_array_equal(candidate.predict_proba(X), alone.predict_proba(X))
 
 
+class Picks(nn.Module):
+    def __init__(self, input_shape, n_classes, factors):
+        super().__init__()
+        self.layer = nn.Linear(*input_shape, n_classes)
+        self.factor = float(factors[1000])
+
+    def forward(self, x):
+        return self.layer(x * self.factor)
+
+
+def test_long_arguments_are_compared_as_a_whole(iris):
+    """numpy does not show the middle of a long array."""
+    X, y = iris
+    factors = [np.ones(2000) for _ in range(3)]
+    factors[1][1000] = 0.1
+    fits = [
+        Fit(MarginClassifier(Picks, module__factors=each, max_epochs=1, device="cpu"), X, y)
+        for each in factors
+    ]
+    assert groups_to_fit(fits, always=True) == [[0, 2], [1]]
+    assert [result.n_together for result in fit_together(fits)] == [2, 1, 2]
+
+
+def test_weights_of_classes_make_groups(iris):
+    X, y = (part[20:] for part in iris)  # not balanced
+    weights = [None, "balanced", None, {0: 1.0, 1: 2.0, 2: 1.0}]
+    fits = [
+        Fit(MarginClassifier(**SMALL, class_weight=weight, random_state=0), X, y)
+        for weight in weights
+    ]
+    assert groups_to_fit(fits) == [[0, 2], [1, 3]]
+    assert [result.n_together for result in fit_together(fits)] == [2, 2, 2, 2]
+
+
+def test_a_random_state_is_drawn_from_as_alone(iris):
+    X, y = iris
+    candidates = [
+        MarginClassifier(**SMALL, lr=lr, random_state=np.random.RandomState(0))
+        for lr in (1e-3, 2e-3)
+    ]
+    alone = [clone(candidate).fit(X, y) for candidate in candidates]
+    fits = [Fit(candidate, X, y) for candidate in candidates]
+    assert groups_to_fit(fits) == [[0, 1]]
+    fit_together(fits)
+    for candidate, own in zip(candidates, alone, strict=True):
+        np.testing.assert_allclose(
+            candidate.predict_proba(X), own.predict_proba(X), atol=TOLERANCE
+        )
+
+
 def test_groups_are_divided_among_workers(iris):
     X, y = iris
     fits = [Fit(MarginClassifier(**SMALL, random_state=seed), X, y) for seed in range(40)]

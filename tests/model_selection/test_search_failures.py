@@ -22,7 +22,7 @@ from margin_sklearn import (
     margins,
 )
 from margin_sklearn.model_selection import fitting
-from margin_sklearn.model_selection import search as search_module
+from margin_sklearn.model_selection import settings as search_settings
 from margin_sklearn.model_selection.decision import (
     final_order,
     n_voters,
@@ -324,7 +324,7 @@ def test_a_gpu_and_several_processes(iris, monkeypatch):
     class Device:
         type = "cuda"
 
-    monkeypatch.setattr(search_module, "resolve_device", lambda device: Device)
+    monkeypatch.setattr(search_settings, "resolve_device", lambda device: Device)
     model = make_pipeline(MarginClassifier(max_epochs=1, device="cpu"))
     search = MarginSearchCV(model, {}, shortlist=None, n_jobs=2)
     with pytest.warns(UserWarning, match="n_jobs=2 makes several processes share one GPU"):

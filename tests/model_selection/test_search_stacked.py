@@ -1,6 +1,8 @@
 """A search whose networks are trained as one."""
 
+import gc
 import warnings
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from scipy.stats import loguniform, uniform
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.exceptions import FitFailedWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch.callbacks import Callback
@@ -140,7 +143,7 @@ def test_a_candidate_that_diverges_touches_no_other(iris):
     X, y = iris
     model = network(criterion="exponential", optimizer="sgd")
     grid = {"lr": [1e-2, 1e30, 1e-3]}
-    with pytest.warns(UserWarning, match="training diverged"):
+    with pytest.warns(FitFailedWarning, match="training diverged"):
         search = MarginSearchCV(model, grid, cv=2).fit(X, y)
     results = search.cv_results_
     assert results["n_together"].tolist() == [3] * 3
@@ -189,3 +192,21 @@ def test_few_epochs_give_no_warnings(iris):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MarginSearchCV(network(), {"lr": [1e-3, 2e-3]}, cv=2).fit(*iris)
+
+
+def test_networks_that_are_not_kept_are_freed(iris):
+    alive = []
+
+    def score(estimator, X, y):
+        alive.append(weakref.ref(estimator.net_.module_))
+        gc.collect()
+        counts.append(sum(each() is not None for each in alive))
+        return estimator.score(X, y)
+
+    counts = []
+    model = network(max_epochs=1)
+    grid = {"lr": np.linspace(1e-3, 2e-3, 40).tolist()}
+    search = MarginSearchCV(model, grid, shortlist=None, margin_scoring=score).fit(*iris)
+    assert search.cv_results_["n_together"].max() <= 16
+    # The seven best, and two groups.
+    assert max(counts) <= 7 + 2 * 14

@@ -131,10 +131,49 @@ class RemembersElsewhere(nn.Module):
         return self.layer(x) + self.shift
 
 
-@pytest.mark.parametrize("kind", [DependsOnValues, RemembersElsewhere])
+class TrainsOtherwise(RemembersElsewhere):
+    def forward(self, x):
+        return self.layer(x) + (self.shift if self.training else 0.0)
+
+
+class Counts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.calls = nn.Linear(5, 3), 0
+
+    def forward(self, x):
+        self.calls += self.training
+        return self.layer(x)
+
+
+KINDS = [DependsOnValues, RemembersElsewhere, TrainsOtherwise, Counts]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_modules_that_cannot_be_stacked_do_not_agree(kind):
-    stack = StackedModules([kind(), kind(), kind()])
-    assert not stack.agrees(torch.randn(2, 5))
+    modules = [kind(), kind(), kind()]
+    assert not StackedModules(modules).agrees(torch.randn(2, 5))
+    assert getattr(modules[0], "calls", 0) == 0
+
+
+def shared_activation():
+    activation = nn.Tanh()
+    return nn.Sequential(nn.Linear(5, 5), activation, nn.Linear(5, 5), activation)
+
+
+def tied_layers():
+    layer = nn.Linear(5, 5)
+    return nn.Sequential(layer, nn.Tanh(), layer)
+
+
+def test_layers_that_occur_twice():
+    assert architecture(tied_layers()) is None
+    modules = [shared_activation() for _ in range(3)]
+    stack, x = StackedModules(modules), torch.randn(3, 7, 5)
+    assert not stack.layered
+    assert stack.agrees(x[0][:2])
+    for k, module in enumerate(modules):
+        torch.testing.assert_close(stack.logits(x)[k], module.eval()(x[k]))
 
 
 def test_shares_of_dropout_may_differ():
