@@ -82,15 +82,8 @@ NETWORKS = MarginSearchCV(
     margin_scoring=make_margin_auc_scorer(scale=None),
     error_score="raise",
 )
-# fit takes any keyword, so the check finds no sample_weight in its signature, but passes it.
-SEARCH_FAILURES = {"check_classifiers_one_label_sample_weights": "weights pass through"}
 
 
-@parametrize_with_checks(
-    [LINEAR, PIPELINE, NETWORKS],
-    expected_failed_checks=lambda estimator: (
-        SEARCH_FAILURES if isinstance(estimator.estimator, MarginClassifier) else {}
-    ),
-)
+@parametrize_with_checks([LINEAR, PIPELINE, NETWORKS])
 def test_scikit_learns_checks_of_the_search(estimator, check):
     check(estimator)
