@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from ..nn.modules import MLP
 from ..nn.stacked_layers import layers_key
+from ..training.margin_history import EpochMargins
 from ..training.schedules import SCHEDULES
 from ..training.stack_size import MOST_ON_CPU, stack_sizes
 from ..training.stacked import StackedTraining, stack_key
@@ -51,11 +52,15 @@ class Fitted(NamedTuple):
         Wall time; of stacked fits, an equal share of the time of all of them.
     n_together : int
         Number of networks that were trained as one; 1 for an ordinary fit.
+    margins : ndarray of float32 of shape (n_epochs, n_samples) or None
+        Margins of the samples of positive weight in each epoch, from the training passes, if
+        they were asked for and the fit succeeded.
     """
 
     error: Exception | None
     seconds: float
     n_together: int
+    margins: Any = None
 
 
 def groups_to_fit(fits, n_jobs=1, always=False):
@@ -143,13 +148,15 @@ def _most_together(fit, n, always):
     return most if n >= fewest else 1
 
 
-def fit_together(fits):
+def fit_together(fits, keep_margins=False):
     """Fit the classifiers of a group, as one network if they can be stacked.
 
     Parameters
     ----------
     fits : list of Fit
         One of :func:`groups_to_fit`.
+    keep_margins : bool, default=False
+        Whether to keep the margins of every sample in every epoch.
 
     Returns
     -------
@@ -158,7 +165,7 @@ def fit_together(fits):
         the samples in the same order.
     """
     start = time.perf_counter()
-    if len(fits) == 1:
+    if len(fits) == 1 and not keep_margins:
         return [_fit_alone(fits[0])]
     parts: list = []
     errors: list = []
@@ -174,24 +181,34 @@ def fit_together(fits):
     begun = (time.perf_counter() - start) / len(fits)
     results: list = [None] * len(fits)
     for places in alike.values():
-        group = _trained([parts[k] for k in places], [errors[k] for k in places])
+        group = _trained([parts[k] for k in places], [errors[k] for k in places], keep_margins)
         for k, result in zip(places, group, strict=True):
             results[k] = result._replace(seconds=result.seconds + begun)
     return results
 
 
-def _trained(parts, errors):
+def _trained(parts, errors, keep_margins):
     """Train begun fits with the same :func:`stack_key`; a part is None if it has an error."""
     start = time.perf_counter()
     training = None
     if len(parts) > 1:
         runs, samples = [part.run for part in parts], [part.samples for part in parts]
-        training = StackedTraining(runs, samples, parts[0].epochs)
+        training = StackedTraining(runs, samples, parts[0].epochs, keep_margins)
     if training is None or not training.agrees():
-        return [_finished(part, error) for part, error in zip(parts, errors, strict=True)]
+        return [
+            _finished(part, error, keep_margins)
+            for part, error in zip(parts, errors, strict=True)
+        ]
     found = training.fit()
     seconds = (time.perf_counter() - start) / len(parts)
-    return [Fitted(error, seconds, len(parts)) for error in found]
+    results = [Fitted(error, seconds, len(parts)) for error in found]
+    if keep_margins:
+        margins = torch.stack(training.margins, dim=1).numpy()
+        results = [
+            result if result.error else result._replace(margins=own)
+            for result, own in zip(results, margins, strict=True)
+        ]
+    return results
 
 
 def _begun(fit, earlier):
@@ -233,12 +250,17 @@ def _fit_alone(fit):
     return Fitted(error, time.perf_counter() - start, 1)
 
 
-def _finished(part, error):
+def _finished(part, error, keep_margins):
     """Train a begun fit by itself."""
-    start = time.perf_counter()
+    start, watch = time.perf_counter(), None
     if part is not None:
+        if keep_margins:
+            watch = EpochMargins(part.run.margin_history)
         try:
-            part.run.fit(part.samples, part.epochs)
+            part.run.fit(part.samples, part.epochs, watch=watch)
         except Exception as caught:
             error = caught
-    return Fitted(error, time.perf_counter() - start, 1)
+    margins = None
+    if watch is not None and error is None:
+        margins = torch.stack(watch.rows).numpy()
+    return Fitted(error, time.perf_counter() - start, 1, margins)

@@ -5,7 +5,7 @@ from skorch.callbacks import Callback
 
 from ..adapters.network import logit_margins
 
-__all__ = ["MarginHistory"]
+__all__ = ["EpochMargins", "MarginHistory"]
 
 # Logits are kept up to this many numbers, then reduced to margins (16 MB in float32).
 REDUCE_AT = 2**22
@@ -58,3 +58,28 @@ class MarginHistory(Callback):
 
     def on_train_end(self, net, **kwargs):
         self.logits_, self.targets_, self.parts_, self.margins_ = [], [], [], None
+
+
+class EpochMargins(Callback):
+    """Keeps the margins of every sample in every epoch, from the training passes.
+
+    Parameters
+    ----------
+    margin_history : MarginHistory
+        Called before this callback.
+
+    Attributes
+    ----------
+    rows : list of torch.Tensor of float32 of shape (n_samples,)
+        One per epoch, in the order of the samples.
+    """
+
+    def __init__(self, margin_history):
+        self.margin_history = margin_history
+        self.rows = []
+
+    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+        margins = self.margin_history.margins_
+        row = torch.empty_like(margins)
+        row[dataset_train.order.to(margins.device)] = margins
+        self.rows.append(row.float().cpu())

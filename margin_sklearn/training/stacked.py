@@ -101,9 +101,17 @@ class StackedTraining:
     samples : list of Samples
         Those of each run; runs may share an object.
     epochs : int
+    keep_margins : bool, default=False
+        Whether to keep the margins of every sample in every epoch.
+
+    Attributes
+    ----------
+    margins : list of torch.Tensor of float32 of shape (n_runs, n_samples)
+        One per epoch, from the training passes, in the order of the samples.
     """
 
-    def __init__(self, runs, samples, epochs):
+    def __init__(self, runs, samples, epochs, keep_margins=False):
+        self.keep_margins, self.margins = keep_margins, []
         self.runs, self.samples, self.epochs = runs, samples, epochs
         self.device = runs[0].device
         self.n = len(samples[0])
@@ -201,6 +209,9 @@ class StackedTraining:
             logits.append(found.detach())
             step += 1
         margins = self._margins(torch.cat(logits, dim=1), self.y[order])
+        if self.keep_margins:
+            place = order - self.first.to(order.device)
+            self.margins.append(torch.empty_like(margins).scatter_(1, place, margins).cpu())
         self._record(torch.stack(losses), margins)
         self._check_separation(stack, order, margins)
 

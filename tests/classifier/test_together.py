@@ -286,6 +286,29 @@ def test_the_same_seeds_give_the_same_networks(iris):
             assert torch.equal(x, z)
 
 
+def test_margins_of_every_sample_and_epoch(iris):
+    X, y = iris
+    settings = {**SMALL, "module__batch_norm": False, "module__embeddings": None}
+    candidates = made(settings)
+    results = fit_together([Fit(each, X, y) for each in candidates], keep_margins=True)
+    for candidate, result in zip(candidates, results, strict=True):
+        fits = [Fit(clone(candidate), X, y)]
+        (alone,) = fit_together(fits, keep_margins=True)
+        assert alone.n_together == 1
+        assert result.margins.shape == alone.margins.shape == (3, 150)
+        np.testing.assert_allclose(result.margins, alone.margins, atol=1e-3)
+        np.testing.assert_allclose(
+            alone.margins.mean(axis=1),
+            fits[0].classifier.history_[:, "train_margin"],
+            rtol=1e-5,
+        )
+    # In the order of the samples: with one batch an epoch, the first row is before any step.
+    one = MarginClassifier(**{**settings, "batch_size": -1, "max_epochs": 2}, random_state=0)
+    (result,) = fit_together([Fit(one, X, y)], keep_margins=True)
+    first = clone(one).set_params(max_epochs=1).fit(X, y)
+    np.testing.assert_allclose(result.margins[1], margins(first, X, y), atol=0.05)
+
+
 # --- failures and fallbacks ---------------------------------------------------------------
 
 
