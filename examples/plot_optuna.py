@@ -24,7 +24,7 @@ X, X_test, y, y_test = train_test_split(X, y, train_size=600, stratify=y, random
 # %%
 # The objective
 # -------------
-# A trial proposes the parameters, and the network is fitted and scored on the same samples. The
+# A trial proposes the parameters; the network is fitted and scored on the same samples. The
 # accuracy on new digits is noted for the figure; Optuna does not see it.
 
 
