@@ -1,17 +1,40 @@
-"""Shared code of the displays: axes, zero line, infinite margins, argument checks."""
+"""Shared code of the displays: axes, looks of curves, zero line, legend, argument checks."""
+
+import weakref
+from collections.abc import Mapping
 
 import numpy as np
 
 from ..checks import refuse
+from ..exceptions import warn_caller
 
 __all__ = [
+    "LOOKS",
     "check_name",
+    "curves_on",
     "finite_margins",
     "given_or_new",
-    "has_line",
+    "legend_below",
     "need_matplotlib",
+    "next_look",
+    "note_curve",
+    "own_style",
     "zero_line",
 ]
+
+# Colours of Okabe and Ito (2008), which colour-blind readers can tell apart, each with a line
+# style of its own, so that curves differ in black and white too.
+LOOKS = (
+    ("#0072B2", "-"),
+    ("#D55E00", "--"),
+    ("#009E73", "-."),
+    ("#CC79A7", (0, (1, 1))),
+    ("#E69F00", (0, (6, 1, 1, 1, 1, 1))),
+    ("#56B4E9", (0, (8, 3))),
+)
+
+# The curves that displays have drawn on axes, with what else they know of them.
+_drawn: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def need_matplotlib():
@@ -25,12 +48,14 @@ def need_matplotlib():
         ) from error
 
 
-def given_or_new(ax):
+def given_or_new(ax, name="ax"):
     """``ax``, or new axes if it is None.
 
     Parameters
     ----------
     ax : matplotlib Axes or None
+    name : str, default="ax"
+        What it is called in the error message.
 
     Returns
     -------
@@ -41,9 +66,10 @@ def given_or_new(ax):
     from matplotlib.axes import Axes
 
     if ax is None:
-        return plt.subplots()[1]
+        # Constrained, so that the figure has room for a legend below the axes.
+        return plt.subplots(layout="constrained")[1]
     if not isinstance(ax, Axes):
-        refuse("ax", "None or matplotlib Axes", ax)
+        refuse(name, "None or matplotlib Axes", ax)
     return ax
 
 
@@ -52,6 +78,125 @@ def check_name(name):
     if name is not None and not isinstance(name, str):
         refuse("name", "None or a string", name)
     return name
+
+
+def own_style(defaults, plot_kwargs, others=None):
+    """The settings of a line: defaults, replaced by those of the user.
+
+    Parameters
+    ----------
+    defaults : dict
+        With the full names of matplotlib's settings.
+    plot_kwargs : dict or None
+        The user's; they may use aliases such as ``ls`` and ``c``.
+    others : dict, default=None
+        Settings that the user passed as arguments of their own, which is deprecated.
+
+    Returns
+    -------
+    settings : dict
+
+    Raises
+    ------
+    TypeError
+        If a setting is given by two names, or ``plot_kwargs`` is no dict.
+    ValueError
+        If settings are given in both ways.
+
+    Warns
+    -----
+    FutureWarning
+        If settings are given as arguments.
+    """
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+
+    if plot_kwargs is not None and not isinstance(plot_kwargs, Mapping):
+        raise TypeError(
+            "plot_kwargs must be None or a dict of settings of matplotlib's plot, got "
+            f"{plot_kwargs!r}."
+        )
+    if others:
+        names = ", ".join(others)
+        if plot_kwargs:
+            raise ValueError(
+                f"Got settings of the line as arguments ({names}) and in plot_kwargs: put all "
+                "of them into plot_kwargs."
+            )
+        warn_caller(
+            f"Settings of the line as arguments ({names}) are deprecated: pass "
+            f"plot_kwargs={others!r}.",
+            FutureWarning,
+        )
+    return {**defaults, **normalize_kwargs(dict(plot_kwargs or others or {}), Line2D)}
+
+
+def curves_on(ax):
+    """What displays have noted of the curves that they drew and that are still on the axes.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+
+    Returns
+    -------
+    notes : list
+        In the order of drawing.
+    """
+    return [note for line, note in _drawn.get(ax, []) if line.axes is ax]
+
+
+def note_curve(ax, line, note=None):
+    """Remember a curve that a display has drawn.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    line : matplotlib artist
+    note : object, default=None
+        What later displays on the same axes need to know.
+    """
+    _drawn.setdefault(ax, []).append((line, note))
+
+
+def next_look(ax):
+    """Colour and line style of the next curve: different for each, up to 36 of them.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+
+    Returns
+    -------
+    look : dict
+        ``color`` and ``linestyle``.
+    """
+    turn, place = divmod(len(curves_on(ax)), len(LOOKS))
+    # After the first six, colours meet other line styles.
+    style = LOOKS[(place + turn) % len(LOOKS)][1]
+    return {"color": LOOKS[place][0], "linestyle": style}
+
+
+def legend_below(ax, panels=()):
+    """Draw the legend below the axes, where it covers no curve.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    panels : sequence of matplotlib Axes, default=()
+        Axes above them whose curves the legend explains too, before those of ``ax``.
+    """
+    from matplotlib.transforms import ScaledTranslation
+
+    pairs = [one.get_legend_handles_labels() for one in (*panels, ax)]
+    handles, labels = ([part for pair in pairs for part in pair[i]] for i in (0, 1))
+    # 38 points leave room for the labels of the axis, however high the axes are.
+    below = ScaledTranslation(0, -38 / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0),
+        bbox_transform=ax.transAxes + below, frameon=False, fontsize="small",
+        ncols=2 if len(handles) > 2 and max(map(len, labels)) < 40 else 1,
+    )  # fmt: skip
 
 
 def finite_margins(margins):
@@ -70,15 +215,9 @@ def finite_margins(margins):
     return np.clip(margins, low, high)
 
 
-def has_line(ax, height):
-    """Whether a horizontal line at this height exists, for instance from another network."""
-    return any(
-        len(line.get_ydata()) == 2 and np.all(np.asarray(line.get_ydata()) == height)
-        for line in ax.lines
-    )
-
-
 def zero_line(ax):
     """Draw the line between misclassified and correctly classified samples, once."""
-    if not has_line(ax, 0.0):
-        ax.axhline(0.0, color="0.2", linewidth=0.8)
+    drawn = (line.get_ydata() for line in ax.lines)
+    if not any(len(y) == 2 and np.all(np.asarray(y) == 0.0) for y in drawn):
+        # Grey, which is visible on light and dark backgrounds.
+        ax.axhline(0.0, color="0.5", linewidth=0.8, zorder=1)

@@ -1,6 +1,7 @@
 """MarginCurveDisplay: the sorted margins of a network and the area under them."""
 
 from dataclasses import fields
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,12 +12,17 @@ from ..scoring.distribution import DistributionSettings
 from ..scoring.scorer import MarginAUCScorer, margin_auc_score
 from .axes import (
     check_name,
+    curves_on,
     finite_margins,
     given_or_new,
-    has_line,
+    legend_below,
     need_matplotlib,
+    next_look,
+    note_curve,
+    own_style,
     zero_line,
 )
+from .band import draw_band
 
 __all__ = ["MarginCurveDisplay"]
 
@@ -28,7 +34,15 @@ class MarginCurveDisplay:
     """Margin curve: sorted scaled margins against the share of samples, with shaded area.
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`; the constructor takes
-    their results. Pass ``ax`` to draw several networks in the same axes.
+    their results. Pass ``ax`` to draw several networks in the same axes: each has another
+    colour and line style. Where a score has a band, distances are drawn in units of δ, the
+    median distance of a sample to its nearest neighbor.
+
+    With floor and ceiling, the shaded area is the part of the band between them under the
+    curve, and its share of the band is margin-AUC. Otherwise margin-AUC is the shaded area
+    above zero less that below. A tick at zero ends the misclassified share of the samples.
+    The axis shows three times the height of the band on either side; margins beyond do not
+    change the area (``ax_.autoscale(axis="y")`` shows them all).
 
     Parameters
     ----------
@@ -42,6 +56,8 @@ class MarginCurveDisplay:
         The band of the area, in units of ``value``.
     scale : str, default=None
         Name of the scale, for the axis.
+    unit : float, default=1.0
+        ``value`` is drawn divided by it: δ for distances.
     name : str, default=None
         Name of the network, for the legend.
     of : str, default="samples"
@@ -53,6 +69,13 @@ class MarginCurveDisplay:
     figure_ : matplotlib Figure
     line_ : matplotlib Line2D
         The curve.
+    area_ : matplotlib FillBetweenPolyCollection or None
+        The shaded area.
+
+    See Also
+    --------
+    SearchDisplay : Scores of all candidates of a search.
+    MarginHistoryDisplay : Margins during training.
 
     Examples
     --------
@@ -62,8 +85,8 @@ class MarginCurveDisplay:
     >>> X, y = load_iris(return_X_y=True)
     >>> model = LogisticRegression(max_iter=1000).fit(X, y)
     >>> display = MarginCurveDisplay.from_estimator(model, X, y)
-    >>> display.ax_.get_xlabel()
-    'Share of points near samples, by increasing margin'
+    >>> display.ax_.get_ylabel()
+    'Distance to the decision boundary, in δ'
 
     The area in the legend is the score:
 
@@ -81,6 +104,7 @@ class MarginCurveDisplay:
         floor=None,
         ceiling=None,
         scale=None,
+        unit=1.0,
         name=None,
         of="samples",
     ):
@@ -90,10 +114,11 @@ class MarginCurveDisplay:
         self.floor = floor
         self.ceiling = ceiling
         self.scale = scale
+        self.unit = unit
         self.name = name
         self.of = of
 
-    def plot(self, ax=None, *, name=None, fill=True, **kwargs):
+    def plot(self, ax=None, *, name=None, fill=True, legend=True, plot_kwargs=None, **kwargs):
         """Draw the curve.
 
         Parameters
@@ -103,63 +128,95 @@ class MarginCurveDisplay:
         name : str, default=None
             Name in the legend, in place of the display's ``name``.
         fill : bool, default=True
-            Whether to shade the area and the misclassified part.
+            Whether to shade the area.
+        legend : bool, default=True
+            Whether to draw a legend, below the axes.
+        plot_kwargs : dict, default=None
+            Passed to ``ax.plot`` for the curve; aliases such as ``c`` and ``ls`` are allowed.
         **kwargs : dict
-            Passed to ``ax.plot`` for the curve.
+            Deprecated: put them into ``plot_kwargs``.
 
         Returns
         -------
         display : MarginCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If the axes show margins on another scale.
         """
         check_bool("fill", fill)
+        check_bool("legend", legend)
         name = check_name(self.name if name is None else name)
         ax = given_or_new(ax)
-        # Margins of 0 are ties, which do not count as correctly classified.
-        wrong = np.searchsorted(self.value, 0.0, side="right")
-        share = self.fraction[wrong - 1] if wrong else 0.0
-        notes = [f"{100 * share:.{2 if share < 0.995 else 3}g} % wrong"]
+        share = self._share_misclassified()
+        notes = [f"{100 * share:.{2 if share < 0.995 else 3}g} % misclassified"]
         if self.auc is not None:
             notes.insert(0, f"AUC = {self.auc:.3g}")
         label = ", ".join(notes) if name is None else f"{name} ({', '.join(notes)})"
-        value = finite_margins(self.value)
+        style = own_style(
+            {"drawstyle": "steps-pre", "label": label, **next_look(ax)}, plot_kwargs, kwargs
+        )
+        others = self._others_on(ax)
+
+        values = finite_margins(self.value) / self.unit
+        floor, ceiling = (
+            None if bound is None else bound / self.unit
+            for bound in (self.floor, self.ceiling)
+        )
         edges = np.concatenate([[0.0], self.fraction])
-        heights = np.concatenate([value[:1], value])
-        (self.line_,) = ax.plot(
-            edges, heights, **{"drawstyle": "steps-pre", "label": label, **kwargs}
-        )
+        heights = np.concatenate([values[:1], values])
+        (self.line_,) = ax.plot(edges, heights, **style)
         color = self.line_.get_color()
+        self.area_ = None
         if fill:
-            base = 0.0 if self.floor is None else self.floor
-            clipped = np.clip(
+            inside = np.clip(
                 heights,
-                -np.inf if self.floor is None else self.floor,
-                np.inf if self.ceiling is None else self.ceiling,
+                -np.inf if floor is None else floor,
+                np.inf if ceiling is None else ceiling,
             )
-            ax.fill_between(edges, base, clipped, step="pre", color=color, alpha=0.2, lw=0)
-        bounds = ((self.floor, "floor", "top"), (self.ceiling, "ceiling", "bottom"))
-        for bound, text, side in bounds:
-            if bound is not None and not has_line(ax, bound):
-                ax.axhline(bound, color="0.5", linestyle="--", linewidth=0.8)
-                ax.annotate(
-                    text, (0.01, bound), xycoords=("axes fraction", "data"), va=side,
-                    fontsize="small", color="0.4",
-                )  # fmt: skip
+            # Under a curve of the whole band or, without a floor, over zero.
+            base = 0.0 if floor is None or ceiling is None else floor
+            self.area_ = ax.fill_between(
+                edges, base, inside, step="pre", color=color, alpha=0.25, linewidth=0
+            )
+        draw_band(ax, (floor, ceiling), [other.band for other in others])
         if share > 0:
-            if fill:
-                ax.axvspan(0, share, color=color, alpha=0.1, lw=0)
-            ax.plot([share], [0.0], marker="|", markersize=12, color=color)
+            ax.plot([share], [0.0], marker="|", markersize=12, color=color, label="_share")
         zero_line(ax)
-        unit = {None: "logits", "distance": "distance to the boundary"}.get(
-            self.scale, f"{self.scale}-scaled"
-        )
+        of = self.of if all(other.of == self.of for other in others) else "points"
         ax.set(
-            xlabel=f"Share of {self.of}, by increasing margin",
-            ylabel=f"Margin ({unit})",
+            xlabel=f"Share of {of}, by increasing margin",
+            ylabel=self._ylabel(),
             xlim=(0, 1),
         )
-        ax.legend(loc="upper left")
+        note_curve(ax, self.line_, _Drawn(self._ylabel(), self.of, (floor, ceiling)))
+        if legend:
+            legend_below(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _ylabel(self):
+        if self.scale == "distance":
+            unit = "" if self.unit == 1.0 else ", in δ"
+            return f"Distance to the decision boundary{unit}"
+        return f"Margin ({'logits' if self.scale is None else f'{self.scale}-scaled'})"
+
+    def _share_misclassified(self):
+        # Margins of 0 are ties, which do not count as correctly classified.
+        wrong = np.searchsorted(self.value, 0.0, side="right")
+        return self.fraction[wrong - 1] if wrong else 0.0
+
+    def _others_on(self, ax):
+        """What is known of the curves on the axes; raise if they cannot be compared."""
+        others = [note for note in curves_on(ax) if isinstance(note, _Drawn)]
+        for other in others:
+            if other.ylabel != self._ylabel():
+                raise ValueError(
+                    f"These axes show {other.ylabel!r}, which cannot be compared with "
+                    f"{self._ylabel()!r}: pass other axes, or the same scorer."
+                )
+        return others
 
     @classmethod
     def from_estimator(
@@ -172,6 +229,9 @@ class MarginCurveDisplay:
         sample_weight=None,
         name=None,
         ax=None,
+        fill=True,
+        legend=True,
+        plot_kwargs=None,
         **kwargs,
     ):
         """Draw the margin curve of a fitted network.
@@ -190,8 +250,12 @@ class MarginCurveDisplay:
         name : str, default=None
             Name in the legend; None uses the name of the estimator's class.
         ax : matplotlib Axes, default=None
+        fill, legend : bool, default=True
+            As for :meth:`plot`.
+        plot_kwargs : dict, default=None
+            As for :meth:`plot`.
         **kwargs : dict
-            Passed to :meth:`plot`.
+            Deprecated, as for :meth:`plot`.
 
         Returns
         -------
@@ -214,9 +278,11 @@ class MarginCurveDisplay:
             floor=found.floor,
             ceiling=found.ceiling,
             scale=scorer.scale,
+            # Without a band, the score itself is a distance.
+            unit=1.0 if found.floor is None or found.ceiling is None else found.unit,
             name=type(estimator).__name__ if name is None else name,
             of="samples" if scorer.at == "samples" else "points near samples",
-        ).plot(ax, **kwargs)
+        ).plot(ax, fill=fill, legend=legend, plot_kwargs=plot_kwargs, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -229,6 +295,9 @@ class MarginCurveDisplay:
         sample_weight=None,
         name=None,
         ax=None,
+        fill=True,
+        legend=True,
+        plot_kwargs=None,
         **kwargs,
     ):
         """Draw the curve of raw margins from a ``decision_function``.
@@ -245,8 +314,12 @@ class MarginCurveDisplay:
         sample_weight : array-like of shape (n_samples,), default=None
         name : str, default=None
         ax : matplotlib Axes, default=None
+        fill, legend : bool, default=True
+            As for :meth:`plot`.
+        plot_kwargs : dict, default=None
+            As for :meth:`plot`.
         **kwargs : dict
-            Passed to :meth:`plot`.
+            Deprecated, as for :meth:`plot`.
 
         Returns
         -------
@@ -276,7 +349,15 @@ class MarginCurveDisplay:
             floor=floor,
             ceiling=ceiling,
             name=name,
-        ).plot(ax, **kwargs)
+        ).plot(ax, fill=fill, legend=legend, plot_kwargs=plot_kwargs, **kwargs)
+
+
+class _Drawn(NamedTuple):
+    """What a curve on some axes shows."""
+
+    ylabel: str
+    of: str
+    band: tuple
 
 
 def _check_scorer(scorer, others):

@@ -1,22 +1,44 @@
 """SubsetDisplay: the margins of the samples that a selection keeps."""
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.unwrap import find_inside
-from ..checks import as_numbers
+from ..checks import as_numbers, check_bool
+from ..subsets.label_errors import LabelErrorDetector
+from ..subsets.label_noise import THRESHOLD, quality
 from ..subsets.selector import MarginSubsetSelector
-from .axes import check_name, finite_margins, given_or_new, need_matplotlib, zero_line
+from .axes import (
+    LOOKS,
+    check_name,
+    curves_on,
+    finite_margins,
+    given_or_new,
+    legend_below,
+    need_matplotlib,
+    next_look,
+    note_curve,
+    own_style,
+    zero_line,
+)
+from .pictures import draw_beside, kept_samples, suspect_samples
 
 __all__ = ["SubsetDisplay"]
+
+# Marks of the samples kept, of the first selection on some axes and of later ones.
+MARKERS = ("o", "s", "D", "^")
 
 
 class SubsetDisplay:
     """The sorted margins of all samples, with marks on those that a selection keeps.
 
     Samples are sorted by increasing margin, as in :class:`MarginCurveDisplay`: the k-th of n
-    is drawn at k / n, equal margins in the order of the samples. Dots are the samples kept,
-    crosses those that ``noise_guard`` suspects.
+    is drawn at k / n, equal margins in the order of the samples. Large marks are the samples
+    kept, crosses those that are suspect; a dashed line is the largest margin kept, if most
+    samples have larger ones. For a :class:`LabelErrorDetector`, ``quality_`` takes the place
+    of margins, the dashed line is its threshold, and only suspects are marked.
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`; the constructor takes
     the arguments they checked. Pass ``ax`` to draw several selections in the same axes.
@@ -27,11 +49,15 @@ class SubsetDisplay:
         Margins of all samples, in logits or other units. Samples whose margin is NaN (such as
         those of weight 0) are neither drawn nor counted.
     support : ndarray of bool of shape (n_samples,)
-        Which samples are kept.
+        Which samples are kept; None marks none.
     suspects : ndarray of bool of shape (n_samples,), default=None
         Which samples were left out because their labels may be wrong.
     name : str, default=None
         Name of the selection, for the legend.
+    cut : float, default=None
+        Where to draw the dashed line.
+    of : str, default="margin"
+        What ``margins`` holds, for the axes.
 
     Attributes
     ----------
@@ -39,14 +65,17 @@ class SubsetDisplay:
     figure_ : matplotlib Figure
     line_ : matplotlib Line2D
         The curve.
-    kept_ : matplotlib Line2D
+    kept_ : matplotlib Line2D or None
         The marks of the samples kept.
     suspected_ : matplotlib Line2D or None
         The marks of the suspects, if there are any.
+    sample_axes_ : ndarray of matplotlib Axes or None
+        Those of the samples drawn, from :meth:`from_estimator` with ``X``.
 
     See Also
     --------
     MarginSubsetSelector : Its ``report_`` has numbers per class.
+    LabelErrorDetector : Its ``report_`` has the suspects.
     MarginCurveDisplay : The margins of a network, without a selection.
 
     Examples
@@ -61,13 +90,15 @@ class SubsetDisplay:
     '18 of 1,797 kept (1 %)'
     """
 
-    def __init__(self, *, margins, support, suspects=None, name=None):
+    def __init__(self, *, margins, support, suspects=None, name=None, cut=None, of="margin"):
         self.margins = margins
         self.support = support
         self.suspects = suspects
         self.name = name
+        self.cut = cut
+        self.of = of
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(self, ax=None, *, name=None, legend=True, plot_kwargs=None, **kwargs):
         """Draw the curve and the marks.
 
         Parameters
@@ -76,38 +107,63 @@ class SubsetDisplay:
             Where to draw; None creates new axes.
         name : str, default=None
             Name in the legend, in place of the display's ``name``.
+        legend : bool, default=True
+            Whether to draw a legend, below the axes.
+        plot_kwargs : dict, default=None
+            Passed to ``ax.plot`` for the curve; aliases such as ``c`` and ``ls`` are allowed.
         **kwargs : dict
-            Passed to ``ax.plot`` for the curve.
+            Deprecated: put them into ``plot_kwargs``.
 
         Returns
         -------
         display : SubsetDisplay
+
+        Raises
+        ------
+        ValueError
+            If the axes show something else than this display does.
         """
+        check_bool("legend", legend)
         name = check_name(self.name if name is None else name)
         ax = given_or_new(ax)
+        look, place = next_look(ax), len(curves_on(ax))
+        style = own_style(
+            {"drawstyle": "steps-pre", "linewidth": 1.2, "label": "_curve", **look},
+            plot_kwargs,
+            kwargs,
+        )
+        for other in curves_on(ax):
+            if isinstance(other, _Drawn) and other.of != self.of:
+                raise ValueError(
+                    f"These axes show {other.of}, which cannot be compared with {self.of}: "
+                    "pass other axes."
+                )
         order = np.argsort(self.margins, kind="stable")
         order = order[: np.count_nonzero(~np.isnan(self.margins))]  # NaN come last
         share = np.arange(1, len(order) + 1) / len(order)
         value = finite_margins(self.margins[order])
         (self.line_,) = ax.plot(
-            np.concatenate([[0.0], share]),
-            np.concatenate([value[:1], value]),
-            **{"drawstyle": "steps-pre", "alpha": 0.5, "label": "_curve", **kwargs},
+            np.concatenate([[0.0], share]), np.concatenate([value[:1], value]), **style
         )
-        style = {"linestyle": "none", "color": self.line_.get_color(), "zorder": 4}
+        marks = {"linestyle": "none", "color": self.line_.get_color()}
         prefix = "" if name is None else f"{name}: "
-        kept = self.support[order]
-        count = f"{kept.sum():,} of {len(order):,} kept ({_percent(kept.mean())})"
-        (self.kept_,) = ax.plot(
-            share[kept],
-            value[kept],
-            marker="o",
-            markersize=5,
-            markeredgewidth=0,
-            label=prefix + count,
-            **style,
-        )
-        self.suspected_ = None
+        self.kept_ = self.suspected_ = None
+        if self.support is not None:
+            kept = self.support[order]
+            count = f"{kept.sum():,} of {len(order):,} kept ({_percent(kept.mean())})"
+            # Of several selections, the later ones are rings around the earlier ones.
+            first = place == 0
+            (self.kept_,) = ax.plot(
+                share[kept],
+                value[kept],
+                marker=MARKERS[place % len(MARKERS)],
+                markersize=5 + 3 * (place % len(MARKERS)),
+                markeredgewidth=0 if first else 1.2,
+                markerfacecolor=None if first else "none",
+                label=prefix + count,
+                zorder=4,
+                **marks,
+            )
         if self.suspects is not None and self.suspects[order].any():
             suspected = self.suspects[order]
             number = suspected.sum()
@@ -117,36 +173,74 @@ class SubsetDisplay:
                 marker="x",
                 label=f"{prefix}{number:,} suspect{'s' if number > 1 else ''}",
                 # Below the dots: there may be more suspects than samples kept.
-                **{**style, "color": "C3", "zorder": 3},
+                **{**marks, "color": LOOKS[1][0], "zorder": 3},
             )
-        zero_line(ax)
+        if self.cut is not None:
+            text = "threshold" if self.of == "quality" else "largest margin kept"
+            ax.axhline(
+                self.cut,
+                color=self.line_.get_color(),
+                linestyle=(0, (4, 3)),
+                linewidth=0.9,
+                label=f"{prefix}{text}: {self.cut:.3g}",
+            )
+        if self.of == "margin":
+            zero_line(ax)
         ax.set(
-            xlabel="Share of samples, by increasing margin",
-            ylabel="Margin",
+            xlabel=f"Share of samples, by increasing {self.of}",
+            ylabel=self.of.capitalize(),
             # Do not cut off marks at the first and last rank.
             xlim=(-0.02, 1.02),
         )
-        ax.legend(loc="upper left")
-        self.ax_, self.figure_ = ax, ax.figure
+        note_curve(ax, self.line_, _Drawn(self.of))
+        if legend:
+            legend_below(ax)
+        self.ax_, self.figure_, self.sample_axes_ = ax, ax.figure, None
         return self
 
     @classmethod
-    def from_estimator(cls, selector, *, ax=None, name=None, **kwargs):
-        """Draw which samples a fitted selector keeps.
+    def from_estimator(
+        cls,
+        selector,
+        X=None,
+        y=None,
+        *,
+        image_shape=None,
+        ax=None,
+        name=None,
+        legend=True,
+        plot_kwargs=None,
+        **kwargs,
+    ):
+        """Draw which samples a fitted selector keeps, or a detector suspects.
 
-        The selector stores the margins, so neither X nor y is needed.
+        Both store what is drawn, so neither X nor y is needed. With X, some samples are drawn
+        below the curve, as pictures if they are images and as rows of a table otherwise: of a
+        selector, those kept with the smallest margins, and some of those pruned, with margins
+        evenly spread; of a detector, the most suspect ones, with given and suggested label.
 
         Parameters
         ----------
-        selector : MarginSubsetSelector, Pipeline or search
-            Fitted; the selector itself, a Pipeline that ends in it, or a search such as
-            GridSearchCV (its ``best_estimator_``) for either. For a
+        selector : MarginSubsetSelector, LabelErrorDetector, Pipeline or search
+            Fitted; the selector or detector itself, a Pipeline that ends in it, or a search
+            such as GridSearchCV (its ``best_estimator_``) for either. For a
             :class:`MarginSubsetSampler`, pass its ``selector_``.
+        X : array-like of shape (n_samples, ...), default=None
+            The samples that it was fitted on, to be drawn.
+        y : array-like of shape (n_samples,), default=None
+            Their labels, for the titles; a detector knows those of its suspects.
+        image_shape : tuple of int, default=None
+            Shape of a sample of X that is an image, if X has one axis per sample: (8, 8).
         ax : matplotlib Axes, default=None
+            Where to draw the curve; not with X, which needs a figure of its own.
         name : str, default=None
             Name in the legend.
+        legend : bool, default=True
+            As for :meth:`plot`.
+        plot_kwargs : dict, default=None
+            As for :meth:`plot`.
         **kwargs : dict
-            Passed to :meth:`plot`.
+            Deprecated, as for :meth:`plot`.
 
         Returns
         -------
@@ -155,31 +249,67 @@ class SubsetDisplay:
         Raises
         ------
         TypeError
-            If it contains no MarginSubsetSelector.
+            If it contains neither selector nor detector.
+        ValueError
+            If X or y has not as many samples as it was fitted on, or both X and ax are given.
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         """
         need_matplotlib()
-        selector = find_inside(
+        check_name(name)
+        found = find_inside(
             selector,
-            MarginSubsetSelector,
-            "SubsetDisplay.from_estimator takes a fitted MarginSubsetSelector, a Pipeline "
-            "that ends in one or a fitted search for either (for other selections, use "
-            "SubsetDisplay.from_predictions(margins, support))",
+            (MarginSubsetSelector, LabelErrorDetector),
+            "SubsetDisplay.from_estimator takes a fitted MarginSubsetSelector or "
+            "LabelErrorDetector, a Pipeline that ends in one or a fitted search for either "
+            "(for other selections, use SubsetDisplay.from_predictions(margins, support))",
         )
-        check_is_fitted(selector, "support_")
-        return cls.from_predictions(
-            selector.margins_,
-            selector.support_,
-            suspects=selector.suspects_,
-            ax=ax,
-            name=name,
-            **kwargs,
-        )
+        check_is_fitted(found, "suspects_")
+        if X is not None and ax is not None:
+            raise ValueError("With X, the figure is new: pass either X or ax.")
+        for given, label in ((X, "X"), (y, "y")):
+            if given is not None and np.shape(given)[0] != len(found.suspects_):
+                raise ValueError(
+                    f"{label} has {np.shape(given)[0]} samples, but "
+                    f"{type(found).__name__} was fitted on {len(found.suspects_)}."
+                )
+        if isinstance(found, LabelErrorDetector):
+            display = cls(
+                margins=found.quality_,
+                support=None,
+                suspects=found.suspects_,
+                name=name,
+                cut=quality(
+                    np.array(THRESHOLD if found.threshold == "auto" else found.threshold)
+                ),
+                of="quality",
+            )
+        else:
+            display = cls(
+                margins=found.margins_,
+                support=found.support_,
+                suspects=found.suspects_,
+                name=name,
+                cut=_cut(found.margins_, found.support_),
+            )
+        options = {"legend": legend, "plot_kwargs": plot_kwargs, **kwargs}
+        if X is None:
+            return display.plot(ax, **options)
+        chosen = suspect_samples if isinstance(found, LabelErrorDetector) else kept_samples
+        return draw_beside(display, X, chosen(found, y), image_shape, options)
 
     @classmethod
     def from_predictions(
-        cls, margins, support, *, suspects=None, ax=None, name=None, **kwargs
+        cls,
+        margins,
+        support,
+        *,
+        suspects=None,
+        ax=None,
+        name=None,
+        legend=True,
+        plot_kwargs=None,
+        **kwargs,
     ):
         """Draw a selection, however it was made.
 
@@ -195,8 +325,12 @@ class SubsetDisplay:
         ax : matplotlib Axes, default=None
         name : str, default=None
             Name in the legend.
+        legend : bool, default=True
+            As for :meth:`plot`.
+        plot_kwargs : dict, default=None
+            As for :meth:`plot`.
         **kwargs : dict
-            Passed to :meth:`plot`.
+            Deprecated, as for :meth:`plot`.
 
         Returns
         -------
@@ -216,9 +350,27 @@ class SubsetDisplay:
         support = _check_mask(support, "support", margins)
         if suspects is not None:
             suspects = _check_mask(suspects, "suspects", margins)
-        return cls(margins=margins, support=support, suspects=suspects, name=name).plot(
-            ax, **kwargs
-        )
+        return cls(
+            margins=margins,
+            support=support,
+            suspects=suspects,
+            name=name,
+            cut=_cut(margins, support),
+        ).plot(ax, legend=legend, plot_kwargs=plot_kwargs, **kwargs)
+
+
+class _Drawn(NamedTuple):
+    """What a curve on some axes shows."""
+
+    of: str
+
+
+def _cut(margins, support):
+    """The largest margin kept, if most samples have a larger one; otherwise None."""
+    kept = margins[support]
+    if not len(kept) or not np.isfinite(kept.max()):
+        return None
+    return float(kept.max()) if np.nanmedian(margins) > kept.max() else None
 
 
 def _percent(share):

