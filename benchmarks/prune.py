@@ -4,7 +4,8 @@
     python benchmarks/prune.py --table      # only print the tables again
 
 A network is trained to separation once per task and seed; from there, each row of the table
-continues training for ``EPOCHS`` epochs. Finished rows are kept in
+continues training for ``EPOCHS`` epochs, on a constant share of the samples and without
+averaged weights (``prune_defaults.py`` has both). Finished rows are kept in
 ``benchmarks/results/prune.csv``, so that an interrupted run resumes where it stopped.
 """
 
@@ -140,7 +141,10 @@ TASKS = (
     ),
 )
 ALL = {"n_samples_to_select": 1.0, "freeze_batch_norm": False, "score_share": 0.01}
-# Differences from the selector's defaults; "steps": as many optimizer steps as "all".
+# The share is constant here and the weights are not averaged, as was measured first; the
+# selector's defaults are in prune_defaults.py.
+CONSTANT = {"initial_share": 1e-6, "average_weights": False, "score_share": 0.2}
+# Differences from that; "steps": as many optimizer steps as "all".
 ROWS = {
     "stop at separation": {"continue_epochs": 0},
     "all, lr": {**ALL, "continue_lr": "as before"},
@@ -241,7 +245,7 @@ def continue_training(separated, settings, seed, data):
     test = TestAccuracy(X_test, y_test, times)
     selector = MarginSubsetSelector(
         MarginClassifier(),
-        **{"continue_epochs": EPOCHS, "random_state": seed, **settings},
+        **{"continue_epochs": EPOCHS, "random_state": seed, **CONSTANT, **settings},
     )
     # Training to separation is the same for every row.
     with mock.patch("margin_sklearn.subsets.continuing.separate", remembered):

@@ -4,8 +4,8 @@ Continuing with few samples
 
 A network is trained on handwritten digits until it correctly classifies all training samples.
 Most of them then have little more to teach it, and
-:class:`~margin_sklearn.MarginSubsetSelector` continues training on 2 % of them. This example
-shows the effect on new digits, the cost, and what happens when some labels are wrong.
+:class:`~margin_sklearn.MarginSubsetSelector` continues training on ever fewer of them. This
+example shows the effect on new digits, the cost, and what happens when some labels are wrong.
 """
 
 import matplotlib.pyplot as plt
@@ -72,9 +72,9 @@ print(f"separated after epoch {models['stop'][-1].separation_epoch_}")
 print(found.to_string())
 
 # %%
-# Ten epochs on all samples change little, and so do ten epochs on 2 % of them, for a fiftieth
-# of the gradients. One data set and one seed do not show which row is best; the user guide has
-# eight tasks and five seeds (:ref:`pruning`).
+# Ten epochs on all samples change little, and so do ten epochs in which the share of the
+# samples falls from a fifth to 2 %, for a twelfth of the gradients. One data set and one seed
+# do not show which row is best; the user guide has many tasks and seeds (:ref:`pruning`).
 #
 # Wrong labels
 # ------------

@@ -1,5 +1,7 @@
 """Train to separation and continue: how MarginSubsetSelector trains its estimator."""
 
+import math
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,9 @@ from ..data.weights import check_sample_weight
 from ..exceptions import NotSeparatedWarning, warn_caller
 from ..scales.registry import get_scale
 from ..scoring.evaluation import check_samples, margins_at
+from ..training.early_margins import EarlyMargins
 from ..training.run import TrainingRun
+from .label_noise import find_suspects, relative_areas
 from .pruning import Pruning, TrainingWatch
 
 __all__ = ["Separated", "Trained", "score_fitted", "separate", "train", "weighted"]
@@ -90,7 +94,7 @@ class Trained(NamedTuple):
     separation_epoch: int | None
 
 
-def train(selector, X, y, sample_weight, choose, rng):
+def train(selector, X, y, sample_weight, choose, n, rng):
     """Train a clone of the estimator to separation, and continue on selected samples.
 
     Parameters
@@ -100,20 +104,31 @@ def train(selector, X, y, sample_weight, choose, rng):
     X, y, sample_weight
         As for its ``fit``.
     choose : callable
-        ``choose(margins, rows, candidates)`` returns the selection as indices into ``rows``.
+        ``choose(margins, rows, candidates, n)`` returns the selection as indices into
+        ``rows``.
+    n : int
+        Number of samples to select in the end.
     rng : numpy.random.Generator
 
     Returns
     -------
     trained : Trained
     """
-    separated = separate(selector, X, y, sample_weight)
+    with ExitStack() as resumable:
+        return _train(selector, X, y, sample_weight, choose, n, rng, resumable)
+
+
+def _train(selector, X, y, sample_weight, choose, n, rng, resumable):
+    separated = separate(selector, X, y, sample_weight, resumable)
     run, margins, history = separated.run, separated.margins, separated.history
     if selector.continue_epochs and not run.interrupted:
         pruning = Pruning(
-            lambda margins: choose(margins, separated.rows, separated.candidates),
+            lambda margins, n: choose(margins, separated.rows, separated.candidates, n),
             separated.candidates,
             margins,
+            n_first=max(n, math.ceil(selector.initial_share * len(separated.rows))),
+            n_last=n,
+            average=selector.average_weights,
             # After lr_schedule, run.lr is as before it, wherever separation fell.
             lr=LR_SHARE * run.lr if selector.continue_lr == "auto" else selector.continue_lr,
             reselect_every=selector.reselect_every,
@@ -137,7 +152,7 @@ def train(selector, X, y, sample_weight, choose, rng):
     )
 
 
-def separate(selector, X, y, sample_weight):
+def separate(selector, X, y, sample_weight, resumable=None):
     """Train a clone of the estimator until it separates the samples.
 
     Parameters
@@ -146,6 +161,8 @@ def separate(selector, X, y, sample_weight):
         Provides the settings; not modified.
     X, y, sample_weight
         As for its ``fit``.
+    resumable : ExitStack, default=None
+        A checkpoint of the training is removed when it is left. None makes no checkpoint.
 
     Returns
     -------
@@ -157,7 +174,7 @@ def separate(selector, X, y, sample_weight):
         If the samples are not separated and ``on_unseparated="warn"``.
     """
     estimator = MarginClassifier() if selector.estimator is None else selector.estimator
-    final_classifier(estimator)  # raises before an unsuitable estimator is cloned
+    final_classifier(estimator, selector)  # raises before an unsuitable estimator is cloned
     estimator = clone(estimator)
     classifier = final_classifier(estimator)
     pass_on_random_state(estimator, selector.random_state)
@@ -173,23 +190,29 @@ def separate(selector, X, y, sample_weight):
     inputs = fit_transformers(estimator, X, y)
     if not hasattr(inputs, "shape"):
         inputs = np.asarray(inputs)
-    run, samples, rows, epochs = begin_fit(classifier, inputs, y, sample_weight)
-    watch = TrainingWatch(run.margin_history, aum=selector.noise_guard)
-    margins = run.fit(samples, epochs, watch=watch)
+    purpose = None
+    if resumable is not None:
+        purpose = "separation, labels judged" if selector.noise_guard else "separation"
+    part = begin_fit(classifier, inputs, y, sample_weight, purpose=purpose)
+    if resumable is not None:
+        resumable.enter_context(part.resumable())
+    run, samples, rows = part.run, part.samples, part.rows
+    early = EarlyMargins(run.margin_history) if selector.noise_guard else None
+    watch = TrainingWatch(early)
+    margins = part.train(watch)
     if margins is None:
         margins = _margins(classifier, take_rows(inputs, rows), np.asarray(y)[rows])
     if not run.separation.separated_ and not run.interrupted:
         _not_separated(selector, np.mean(margins > 0), f"{run.n_epochs} epochs")
-    candidates = watch.aum_ >= 0 if selector.noise_guard else np.ones(len(rows), dtype=bool)
-    if not candidates.any():
-        raise ValueError(
-            "noise_guard suspects every sample: early in training, the network classified "
-            "none of them correctly. Raise max_epochs, or set noise_guard=False."
-        )
+    candidates = np.ones(len(rows), dtype=bool)
+    if early is not None:
+        labels, class_index = np.unique(np.asarray(y)[rows], return_inverse=True)
+        relative = relative_areas(early.mean_margins())
+        candidates = ~find_suspects(relative, early.n_counted, class_index, labels)
     return Separated(estimator, run, samples, rows, margins, candidates, watch.rows_)
 
 
-def score_fitted(selector, X, y, sample_weight, choose, rng):
+def score_fitted(selector, X, y, sample_weight, choose, n, rng):
     """Like :func:`train`, for an estimator that is already fitted."""
     if selector.noise_guard:
         raise ValueError(

@@ -1,16 +1,19 @@
-"""Train on a few samples, select them again repeatedly, and guard all samples."""
+"""Train on fewer and fewer samples, select them again repeatedly, and guard all samples."""
 
 import math
 import time
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
 from skorch.callbacks import Callback
 
+from ..training.averaged_weights import AveragedWeights
 from ..training.state import NetState
 from ..training.stopping import StopTraining, refuse_not_finite, sample_margins
 
-__all__ = ["Pruning", "TrainingWatch"]
+__all__ = ["AfterOthers", "Pruning", "TrainingWatch"]
 
 # Rollbacks allowed before training stops.
 MAX_ROLLBACKS = 5
@@ -21,44 +24,31 @@ class TrainingWatch(Callback):
 
     Parameters
     ----------
-    margin_history : MarginHistory
-        Called before this callback.
-    aum : bool, default=False
-        Whether to compute ``aum_``.
+    early_margins : EarlyMargins or None, default=None
+        Sees the margins too.
 
     Attributes
     ----------
     rows_ : list of dict
         One per epoch.
-    aum_ : ndarray of shape (n_samples,)
-        Area under the margin (Pleiss et al. 2020): the margin of each sample in the training
-        passes, averaged over the first quarter of the epochs, at least five. Later the network
-        memorises wrong labels and such samples count as correctly classified. Only with
-        ``aum=True``.
     """
 
-    def __init__(self, margin_history, aum=False):
-        self.margin_history = margin_history
-        self.aum = aum
+    def __init__(self, early_margins=None):
+        self.early_margins = early_margins
 
-    def on_train_begin(self, net, X=None, **kwargs):
+    def on_train_begin(self, net, **kwargs):
         self.rows_ = []
-        # Sums of margins up to each epoch, from the first quarter on.
-        self.sums_ = {0: torch.zeros(len(X))}
+        if self.early_margins is not None:
+            self.early_margins.on_train_begin(net)
 
     def on_epoch_begin(self, net, **kwargs):
         self.start_ = time.perf_counter()
+        if self.early_margins is not None:
+            self.early_margins.on_epoch_begin(net)
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
-        if self.aum:
-            margins = self.margin_history.margins_.cpu()
-            epoch = len(self.rows_) + 1
-            total = self.sums_[epoch - 1].clone()
-            # Each sample occurs once per epoch, so no row index is repeated.
-            total[dataset_train.order.cpu()] += margins
-            self.sums_[epoch] = total
-            for early in [early for early in self.sums_ if early < self._quarter(epoch)]:
-                del self.sums_[early]
+        if self.early_margins is not None:
+            self.early_margins.on_epoch_end(net, dataset_train=dataset_train)
         row = net.history[-1]
         self.rows_.append(
             {
@@ -74,19 +64,37 @@ class TrainingWatch(Callback):
             }
         )
 
-    def on_train_end(self, net, **kwargs):
-        if self.aum:
-            epochs = self._quarter(len(self.rows_))
-            self.aum_ = self.sums_[epochs].numpy() / max(1, epochs)
-        self.sums_ = {}
 
-    @staticmethod
-    def _quarter(epochs):
-        return min(epochs, max(5, math.ceil(epochs / 4)))
+class AfterOthers(Callback):
+    """Call functions after each training step and each epoch; the last in a list of callbacks.
+
+    Parameters
+    ----------
+    step : callable
+        Called without arguments.
+    epoch : callable
+        Called with the net.
+    """
+
+    def __init__(self, step, epoch):
+        self.step = step
+        self.epoch = epoch
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            self.step()
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epoch(net)
 
 
 class Pruning(Callback):
     """Select the samples to train on, score some samples at intervals, undo bad epochs.
+
+    The first selection has ``n_first`` samples, the last one (or a single one) ``n_last``, and
+    those between shrink by the same factor each time. The network is evaluated, and left at
+    the end, with the average of its weights over all steps (Izmailov et al. 2018); training
+    continues with the weights themselves.
 
     After every ``reselect_every`` epochs, a share ``score_share`` of the samples is scored:
     one half are the samples nearest to the boundary when last scored, the other half come in
@@ -99,11 +107,15 @@ class Pruning(Callback):
     Parameters
     ----------
     choose : callable
-        ``choose(margins) -> indices``, the row indices of the samples to train on.
+        ``choose(margins, n) -> indices``, the row indices of n samples to train on.
     candidates : ndarray of bool of shape (n_samples,)
         Samples whose classification is guarded.
     margins : ndarray of shape (n_samples,) or None
         Margins at the start, if known.
+    n_first, n_last : int
+        Number of samples in the first and in the last selection.
+    average : bool
+        Whether to average the weights.
     lr : float
         Learning rate while this callback is active.
     reselect_every : int
@@ -113,6 +125,10 @@ class Pruning(Callback):
 
     Attributes
     ----------
+    last : AfterOthers
+        Averages and guards the weights as other callbacks leave them, such as one that clips
+        them. It must be called after them; this callback itself before them, so that they see
+        the final network when training ends.
     margins_ : ndarray of shape (n_samples,)
         Margins of the final network.
     rows_ : list of dict
@@ -125,6 +141,9 @@ class Pruning(Callback):
         candidates,
         margins,
         *,
+        n_first,
+        n_last,
+        average,
         lr,
         reselect_every,
         score_share,
@@ -133,19 +152,27 @@ class Pruning(Callback):
         self.choose = choose
         self.candidates = candidates
         self.margins = margins
+        self.n_first = n_first
+        self.n_last = n_last
+        self.average = average
         self.lr = lr
         self.reselect_every = reselect_every
         self.score_share = score_share
         self.rng = rng
+        self.last = AfterOthers(self._end_step, self._end_epoch)
 
     def on_train_begin(self, net, X=None, **kwargs):
         self.start_ = time.perf_counter()
         self.data_, self.rows_ = X, []
         self.n_scored_, self.n_rollbacks_, self.scoring_seconds_ = 0, 0, 0.0
-        self.finished_ = False
+        self.finished_, self.in_epoch_ = False, False
         self.turn_, self.turns_ = 0, self.rng.permutation(len(X))
         self.lrs_ = [group["lr"] for group in net.optimizer_.param_groups]
         self._set_lr(net, self.lr)
+        self.n_epochs_ = net.max_epochs
+        self.averaged_: Any = None
+        if self.average:
+            self.averaged_ = AveragedWeights(net.module_)
         self.margins_ = np.empty(len(X))
         if self.margins is None:
             self._score(net, np.arange(len(X)))
@@ -153,15 +180,20 @@ class Pruning(Callback):
             self.margins_[:] = self.margins
         self.n_correct_ = self._n_correct()
         self.good_ = self.verified_ = self._state(net)
-        self._select()
+        self._select(0)
+
+    def _end_step(self):
+        if self.averaged_ is not None:
+            self.averaged_.add()
 
     def on_epoch_begin(self, net, **kwargs):
+        self.in_epoch_ = True
         if self.rows_:
             self.start_ = time.perf_counter()
 
-    def on_epoch_end(self, net, **kwargs):
+    def _end_epoch(self, net, stopped=False):
         done = len(self.rows_) + 1
-        last = done == net.max_epochs
+        last = stopped or done == net.max_epochs
         row = {
             "phase": "continuing",
             "lr": net.optimizer_.param_groups[0]["lr"],
@@ -177,7 +209,7 @@ class Pruning(Callback):
             if self.n_rollbacks_ > MAX_ROLLBACKS:
                 self._finish(net)
             else:
-                self._select()
+                self._select(done)
         self.rows_.append(
             {
                 **row,
@@ -188,23 +220,30 @@ class Pruning(Callback):
                 "scoring_seconds": self.scoring_seconds_,
             }
         )
-        self.n_scored_, self.scoring_seconds_ = 0, 0.0
-        if self.n_rollbacks_ > MAX_ROLLBACKS:
+        self.n_scored_, self.scoring_seconds_, self.in_epoch_ = 0, 0.0, False
+        if self.n_rollbacks_ > MAX_ROLLBACKS and not stopped:
             raise StopTraining
 
     def on_train_end(self, net, **kwargs):
         if not self.finished_:
-            # Stopped by Ctrl-C or a callback.
-            self._finish(net)
+            # Stopped by Ctrl-C or a callback, perhaps at the end of an epoch.
+            if self.in_epoch_ and "train_loss" in net.history[-1]:
+                self._end_epoch(net, stopped=True)
+            else:
+                self._finish(net)
+        if self.averaged_ is not None:
+            self.averaged_.apply()
         for group, lr in zip(net.optimizer_.param_groups, self.lrs_, strict=True):
             group["lr"] = lr
         self.data_.restrict(None)
         # Weights must not be pickled with the network.
-        del self.good_, self.verified_
+        del self.good_, self.verified_, self.averaged_
 
     def conclude(self, net, samples, weights_changed):
         """Margins of the final network; see :meth:`TrainingRun.fit_guarded`."""
         if weights_changed:
+            # The module has its final weights.
+            self.averaged_ = None
             self._score(net, np.arange(len(self.margins_)))
         refuse_not_finite(net, np.isfinite(self.margins_).all())
         # Samples must not be pickled either.
@@ -213,8 +252,12 @@ class Pruning(Callback):
 
     # --- selection and scoring ------------------------------------------------------
 
-    def _select(self):
-        self.data_.restrict(torch.from_numpy(self.choose(self.margins_)))
+    def _select(self, epoch):
+        """Select the samples of the epochs from this one (from 0) until the next selection."""
+        n_later = math.ceil(self.n_epochs_ / self.reselect_every) - 1
+        left = 1 - epoch // self.reselect_every / n_later if n_later else 0
+        n = round(self.n_last * (self.n_first / self.n_last) ** left)
+        self.data_.restrict(torch.from_numpy(self.choose(self.margins_, n)))
 
     def _due(self):
         """Row indices of the samples to score now: half near the boundary, half in turn."""
@@ -228,10 +271,15 @@ class Pruning(Callback):
         return np.union1d(near, turn)
 
     def _score(self, net, rows):
+        """Margins of some samples, of the network with averaged weights."""
         start = time.perf_counter()
-        chunks = sample_margins(net.evaluation_network(), self.data_, torch.from_numpy(rows))
-        for part, margins in chunks:
-            self.margins_[part.numpy()] = margins.cpu().numpy()
+        averaged = nullcontext() if self.averaged_ is None else self.averaged_.applied()
+        with averaged:
+            chunks = sample_margins(
+                net.evaluation_network(), self.data_, torch.from_numpy(rows)
+            )
+            for part, margins in chunks:
+                self.margins_[part.numpy()] = margins.cpu().numpy()
         self.n_scored_ += len(rows)
         self.scoring_seconds_ += time.perf_counter() - start
 
@@ -251,11 +299,12 @@ class Pruning(Callback):
             return False
         self.n_rollbacks_ += 1
         misclassified = self.candidates & (self.margins_ < 0)
-        found = self.margins_[misclassified]
+        found, lr = self.margins_[misclassified], net.optimizer_.param_groups[0]["lr"]
         self._restore(net, self.good_)
         # Keep the negative margins, so that these samples are selected and scored again.
         self.margins_[misclassified] = found
-        self._set_lr(net, net.optimizer_.param_groups[0]["lr"] / 2)
+        # Half of the rate that broke it, not of the one before, which is restored.
+        self._set_lr(net, lr / 2)
         return True
 
     def _finish(self, net):
@@ -273,11 +322,14 @@ class Pruning(Callback):
         return True
 
     def _state(self, net):
-        return NetState.copy(net), self.margins_.copy()
+        averaged = None if self.averaged_ is None else self.averaged_.state()
+        return NetState.copy(net), self.margins_.copy(), averaged
 
     def _restore(self, net, state):
-        of_net, margins = state
+        of_net, margins, averaged = state
         of_net.restore(net)
+        if averaged is not None:
+            self.averaged_.restore(averaged)
         self.margins_ = margins.copy()
 
     def _set_lr(self, net, lr):

@@ -52,8 +52,9 @@ def test_learning_rate_schedulers_end_at_separation(digits):
     first = history.loc[history["phase"] == "separation", "lr"].to_numpy()
     np.testing.assert_allclose(first[1:] / first[:-1], 0.9)
     then = history.loc[history["phase"] == "continuing", "lr"].to_numpy()
-    # A fifth of what it had come to.
-    np.testing.assert_allclose(then, first[-1] / 5)
+    # A fifth of what it had come to after the last of these epochs.
+    np.testing.assert_allclose(first[0], 1e-2)
+    np.testing.assert_allclose(then, 0.9 * first[-1] / 5)
 
 
 def test_a_learning_rate_that_came_to_0(digits):

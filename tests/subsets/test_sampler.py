@@ -75,6 +75,8 @@ def test_settings_are_the_selectors():
     only_for_going_on = {
         "continue_epochs",
         "continue_lr",
+        "initial_share",
+        "average_weights",
         "reselect_every",
         "score_share",
         "freeze_batch_norm",
@@ -90,7 +92,7 @@ def test_settings_are_the_selectors():
         {},
         {"n_samples_to_select": 35, "strategy": "smallest", "min_per_class": 3},
         {"strategy": "random", "stratify": False, "random_state": 5},
-        {"strategy": "largest", "noise_guard": True, "separation": 0.9},
+        {"strategy": "largest", "noise_guard": True, "separation": 0.999},
     ],
     ids=str,
 )
