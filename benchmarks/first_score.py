@@ -49,7 +49,7 @@ def dense(n, width):
 
 def sparse(n, width, share=0.002):
     rng = np.random.default_rng(0)
-    X = scipy.sparse.random_array((n, width), density=share, rng=rng, format="csr")
+    X = scipy.sparse.random_array((n, width), density=share, random_state=rng, format="csr")
     return X.astype(np.float32), rng.integers(0, 2, n)
 
 

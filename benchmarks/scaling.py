@@ -1,6 +1,6 @@
-"""How the time of fit and of scores grows with samples, features and width of the network.
+"""How times grow: fits and scores with the data and the network, searches with candidates.
 
-    python benchmarks/scaling.py [--quick]
+    python benchmarks/scaling.py [--quick] [--vary candidates ...]
 
 CPU time of one thread. Fitted is one epoch (``max_epochs=1``, batches of 128) of an MLP with
 two hidden layers; scored is ``margin_auc_score``, with an empty cache and then again. One
@@ -8,6 +8,10 @@ of the sizes varies, the others are 20,000 samples, 64 features (20 where the sa
 width 256. The data have ten directions plus noise. For each curve the slope in the log-log
 plot is printed, over all sizes and over the larger half, where fixed costs matter less (1 is
 proportional), with the work that bounds it at the large end.
+
+The number of candidates of a search varies on 1,000 samples of 20 features: ``MarginSearchCV``
+over width 32, learning rates and weight decays drawn at random, 20 epochs, with and without
+the cross-validation of its shortlist.
 
 Writes ``results/scaling.csv`` and, with matplotlib, ``results/scaling.png``; with ``--quick``,
 a check of a minute, nothing is written.
@@ -21,9 +25,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import loguniform
 from threadpoolctl import threadpool_limits
 
-from margin_sklearn import LocalityWarning, MarginClassifier, margin_auc_score
+from margin_sklearn import (
+    LocalityWarning,
+    MarginClassifier,
+    MarginSearchCV,
+    margin_auc_score,
+)
 from margin_sklearn.neighborhoods import clear_cache
 
 RESULTS = Path(__file__).parent / "results"
@@ -32,9 +42,15 @@ SIZES = {
     "samples": [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000],
     "features": [8, 32, 128, 512, 2048, 4096],
     "width": [32, 64, 128, 256, 512, 1024, 2048],
+    "candidates": [10, 30, 100, 300, 1_000, 2_000],
 }
 QUICK_BASE = {"samples": 2_000, "features": 16, "width": 64}
-QUICK = {"samples": [1_000, 4_000], "features": [8, 32], "width": [32, 128]}
+QUICK = {
+    "samples": [1_000, 4_000],
+    "features": [8, 32],
+    "width": [32, 128],
+    "candidates": [5, 20],
+}
 # Wide data get fewer features while the samples vary: a million rows of 64 are 256 MB.
 FEATURES_OF_MANY_SAMPLES = 20
 # The work that dominates each curve at the large end.
@@ -48,8 +64,11 @@ BOUNDS = {
     ("width", "fit"): "the middle layer, of width x width weights",
     ("width", "first score"): "the search for points, then the middle layer",
     ("width", "later score"): "the middle layer",
+    ("candidates", "search, no CV"): "stacks of 16 networks",
+    ("candidates", "search"): "stacks of 16 networks, five more for each of the shortlist",
 }
 LINES = ("fit", "first score", "later score")
+SHORTLISTS = {"search, no CV": None, "search": "auto"}
 
 
 def make_data(samples, features):
@@ -86,6 +105,21 @@ def measure(samples, features, width, repeats):
     return dict(zip(LINES, np.median(rows, axis=0), strict=True))
 
 
+def measure_search(n):
+    """Seconds of a search over n candidates, without and with cross-validation."""
+    X, y = make_data(1_000, 20)
+    network = MarginClassifier(
+        module__hidden_layer_sizes=(32, 32), max_epochs=20, device="cpu", random_state=0
+    )
+    ranges = {"lr": loguniform(2e-3, 5e-2), "weight_decay": loguniform(3e-3, 3e-1)}
+    found = {}
+    for line, shortlist in SHORTLISTS.items():
+        search = MarginSearchCV(network, ranges, n_iter=n, shortlist=shortlist, random_state=0)
+        clear_cache()
+        found[line] = seconds(search.fit, X, y)
+    return found
+
+
 def slopes(sizes, values):
     """Slope of the regression of log(value) on log(size): all sizes, and the larger half."""
     x, y = np.log(sizes), np.log(values)
@@ -103,15 +137,17 @@ def draw(table, path):
     figure = Figure(figsize=(4 * len(groups), 4), layout="constrained")
     axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for axis, (name, part) in zip(axes, groups, strict=True):
-        for line in LINES:
+        part = part.dropna(axis=1)
+        lines = part.columns[2:]
+        for line in lines:
             axis.loglog(part["size"], part[line], "o-", label=line)
-        # Proportional growth, through the first fit.
+        # Proportional growth, to the last point of the first line.
         sizes = part["size"].to_numpy()
-        guide = part["fit"].iloc[-1] * sizes / sizes[-1]
+        guide = part[lines[0]].iloc[-1] * sizes / sizes[-1]
         axis.loglog(sizes, guide, ":", color="gray", label="slope 1")
         axis.set(xlabel=name)
+        axis.legend()
     axes[0].set(ylabel="CPU seconds")
-    axes[0].legend()
     figure.savefig(path, dpi=150)
 
 
@@ -129,27 +165,36 @@ def main():
     measure(1_000, 8, 32, 1)  # imports and first calls
     records = []
     for varied in options.vary:
-        print(f"{varied}: CPU seconds of {', '.join(LINES)}")
+        searched = varied == "candidates"
+        lines = tuple(SHORTLISTS) if searched else LINES
+        print(f"{varied}: CPU seconds of {', '.join(lines)}")
         for size in every[varied]:
             if options.most is not None and size > options.most:
                 continue
-            sizes = {**base, varied: size}
-            if varied == "samples":
-                sizes["features"] = min(sizes["features"], FEATURES_OF_MANY_SAMPLES)
-            # Long measurements are precise without repetition.
-            long = sizes["samples"] >= 100_000 or sizes["features"] >= 2048
-            found = measure(**sizes, repeats=1 if long else options.repeats)
+            if searched:
+                found = measure_search(size)
+            else:
+                sizes = {**base, varied: size}
+                if varied == "samples":
+                    sizes["features"] = min(sizes["features"], FEATURES_OF_MANY_SAMPLES)
+                # Long measurements are precise without repetition.
+                long = sizes["samples"] >= 100_000 or sizes["features"] >= 2048
+                found = measure(**sizes, repeats=1 if long else options.repeats)
             records.append({"varied": varied, "size": size, **found})
             times = "  ".join(f"{value:9.4f}" for value in found.values())
             print(f"    {size:9,}  {times}", flush=True)
         part = pd.DataFrame(records).query("varied == @varied")
         if len(part) > 1:
-            for line in LINES:
+            for line in lines:
                 whole, upper = slopes(part["size"], part[line])
                 print(f"    slope of {line:12s} {whole:5.2f}, upper half {upper:5.2f}: "
                       f"{BOUNDS[varied, line]}")  # fmt: skip
     if not options.quick:
         table = pd.DataFrame(records)
+        if (RESULTS / "scaling.csv").exists():
+            # What did not vary this time stays.
+            earlier = pd.read_csv(RESULTS / "scaling.csv")
+            table = pd.concat([earlier[~earlier["varied"].isin(options.vary)], table])
         table.to_csv(RESULTS / "scaling.csv", index=False, float_format="%.5g")
         draw(table, RESULTS / "scaling.png")
 

@@ -33,7 +33,7 @@ def warn_caller(message, category=UserWarning):
 
     Parameters
     ----------
-    message : str
+    message : str or Warning
     category : type, default=UserWarning
     """
     level, frame = 1, inspect.currentframe()

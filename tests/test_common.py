@@ -7,6 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from margin_sklearn import (
+    LabelErrorDetector,
     MarginClassifier,
     MarginSearchCV,
     MarginSubsetSelector,
@@ -55,6 +56,16 @@ SELECTOR_FAILURES = {
 @pytest.mark.filterwarnings("ignore:n_samples_to_select=0.01 of")
 @pytest.mark.filterwarnings("ignore:MarginSubsetSelector.fit_transform leaves rows out")
 def test_scikit_learns_checks_of_the_selector(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([LabelErrorDetector(MarginClassifier(device="cpu", max_epochs=20))])
+# Classes of a few samples, and labels at random.
+@pytest.mark.filterwarnings("ignore:The labels of the classes")
+@pytest.mark.filterwarnings("ignore:.*of the labels are suspect")
+@pytest.mark.filterwarnings("ignore:All labels of the classes")
+@pytest.mark.filterwarnings("ignore:Most labels of the classes")
+def test_scikit_learns_checks_of_the_detector(estimator, check):
     check(estimator)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -107,6 +107,8 @@ class Network:
         Number of CPU threads for computation; None leaves torch's setting unchanged.
     transformers : tuple of fitted transformers, default=()
         Transformers of the Pipeline before the network, in order.
+    guard : callable, default=contextlib.nullcontext
+        ``guard()`` is a context in which no other thread changes the module.
     """
 
     module: nn.Module
@@ -116,6 +118,7 @@ class Network:
     device: torch.device = CPU
     n_threads: int | None = None
     transformers: tuple[Any, ...] = ()
+    guard: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def transform(self, X: Any) -> Any:
         """Apply the transformers of the Pipeline.
@@ -303,17 +306,18 @@ class Network:
         network : Network
             The network itself.
         """
-        training = {module for module in self.module.modules() if module.training}
-        if training:
-            self.module.eval()
-        try:
-            n_threads = self.n_threads if self.device.type == "cpu" else None
-            with recording(), torch_threads(n_threads):
-                yield self
-        finally:
-            if self.module in training:
-                # Not only the flags: a module may do more when its mode changes.
-                self.module.train()
+        with self.guard():
+            training = {module for module in self.module.modules() if module.training}
             if training:
-                for module in self.module.modules():
-                    module.training = module in training
+                self.module.eval()
+            try:
+                n_threads = self.n_threads if self.device.type == "cpu" else None
+                with recording(), torch_threads(n_threads):
+                    yield self
+            finally:
+                if self.module in training:
+                    # Not only the flags: a module may do more when its mode changes.
+                    self.module.train()
+                if training:
+                    for module in self.module.modules():
+                        module.training = module in training

@@ -51,14 +51,14 @@ def innermost(estimator: Any) -> Any:
     return estimator
 
 
-def find_inside(estimator: Any, kind: type, wanted: str) -> Any:
+def find_inside(estimator: Any, kind: type | tuple[type, ...], wanted: str) -> Any:
     """Return the instance of a class that an estimator is, or that it wraps.
 
     Parameters
     ----------
     estimator : object
-    kind : type
-        Class of the instance to find.
+    kind : type or tuple of type
+        Class of the instance to find, or several.
     wanted : str
         Start of the error message: "SubsetDisplay needs a …".
 

@@ -1,10 +1,11 @@
 """MarginClassifier: a PyTorch network as a scikit-learn classifier."""
 
 import copy
-import warnings
+import os
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -25,15 +26,19 @@ from ..data.validation import (
     validate_predict,
 )
 from ..data.weights import training_weights
-from ..exceptions import NotSeparatedWarning
+from ..exceptions import NotSeparatedWarning, warn_caller
 from ..nn.modules import MLP
-from ..runtime import resolve_device
+from ..runtime import drawing_alone, reading, resolve_device, training
+from ..storage.hashing import Unhashable, content_hash
+from ..storage.sources import sources_of
 from ..training.build import TrainingSettings, copied_callback
+from ..training.checkpoint import Checkpoint, training_hash
 from ..training.length import n_epochs, samples_per_step
 from ..training.net import MarginNet
 from ..training.predicting import class_indices, logits_of
 from ..training.run import TrainingRun
 from ..training.schedules import learning_rate
+from ..versions import versions_of_libraries
 from .parameters import NestedParamsEstimator, nested_params, set_nested
 from .settings import check_classes, check_settings
 
@@ -114,6 +119,20 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         shared. No sample is held out, so callbacks can monitor ``train_loss``
         (``train_loss_best``) or scores with ``on_train=True``. They see batches as pairs of
         inputs and class indices.
+    checkpoint : str, path-like or None, default=None
+        A folder: :meth:`fit` keeps the state of its training there, so that it can be resumed
+        if it was killed or interrupted. Fit the same data with the same settings again, in any
+        process: the network will be the one that an uninterrupted fit would have given, on the
+        CPU to the last bit. With ``random_state=None`` the seed is resumed too. Each fit has a
+        sub-folder, named by a hash of data, settings, device and versions, which is removed
+        when it has finished; equal fits at the same time have one each. With ``warm_start``,
+        the state that training continues from is part of the hash. Files hold arrays and
+        JSON, nothing pickled. Fits with ``callbacks`` are not kept (their state is not known),
+        with a warning, nor are those of :meth:`partial_fit`. What a module keeps must be
+        parameters, buffers, or tensors, numbers and strings in ``get_extra_state``. Networks
+        with a checkpoint are not trained together with others.
+    checkpoint_every : int, default=1
+        Number of epochs between two states.
     device : str or torch.device, default="auto"
         A torch device; "auto" selects cuda, else mps, else cpu. Data that fit on the device
         stay there.
@@ -223,6 +242,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         warm_start: bool = False,
         callbacks: list[Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -241,6 +262,8 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -283,20 +306,11 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         """
         check_settings(self)
         before = self.n_iter_ if hasattr(self, "net_") else 0
-        with self._kept_on_error(continues=self._warm()):
-            part = begin_fit(self, X, y, sample_weight)
-            part.run.fit(part.samples, part.epochs)
-        if self.stop_at_separation and not self.separated_ and not part.run.interrupted:
-            done = self.n_iter_ - before if self.warm_start else self.n_iter_
-            warnings.warn(
-                f"The network does not separate its training data after {done} epochs: its "
-                "training accuracy in the last epoch was "
-                f"{self.history_[-1]['train_accuracy']:.4f}. Raise max_epochs, widen the "
-                "network, or lower dropout or weight_decay; contradictory labels cannot be "
-                "separated.",
-                NotSeparatedWarning,
-                stacklevel=2,
-            )
+        with self._aside() as trained:
+            part = begin_fit(trained, X, y, sample_weight, purpose="fit")
+            with part.resumable():
+                part.train()
+        warn_unless_separated(self, self.n_iter_ - before if self.warm_start else self.n_iter_)
         return self
 
     def partial_fit(
@@ -334,24 +348,27 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         if classes is not None:
             check_classes(classes)
             classes = np.unique(np.asarray(classes))
-        with self._kept_on_error(continues=not first):
-            X, y = validate_fit(self, X, y, reset=first)
+        with self._aside(continues=not first) as trained:
+            X, y = validate_fit(trained, X, y, reset=first)
             if first:
-                self.classes_ = np.asarray(classes)
+                trained.classes_ = np.asarray(classes)
             elif classes is not None and not np.array_equal(self.classes_, classes):
                 raise ValueError(
                     f"classes={classes} is not the same as in the previous fit: "
                     f"{self.classes_}. Pass the same classes or None."
                 )
-            part = self._begin(X, y, sample_weight, fresh=first, chunk=True)
+            part = trained._begin(X, y, sample_weight, fresh=first, chunk=True)
             part.run.fit(part.samples, 1)
         return self
 
     def _warm(self):
         return bool(self.warm_start) and hasattr(self, "net_")
 
-    def _begin(self, X, y, sample_weight, *, fresh, chunk=False):
-        """The next training: a whole fit, or a chunk of samples for one epoch."""
+    def _begin(self, X, y, sample_weight, *, fresh, chunk=False, purpose=None):
+        """The next training: a whole fit, or a chunk of samples for one epoch.
+
+        A fit with a ``purpose`` has a checkpoint, if that was asked for.
+        """
         class_index = validate_labels(y, self.classes_)
         weight = training_weights(
             sample_weight, self.class_weight, class_index, self.classes_, relative=not chunk
@@ -369,21 +386,57 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             "constant" if constant else self.lr_schedule,
             samples_per_step(self.batch_size, len(rows)),
         )
-        if fresh:
-            self._run = TrainingRun(
-                settings,
-                X,
-                n_classes=len(self.classes_),
-                device=resolve_device(self.device),
-                seed=self._seed(),
-                names=names,
-            )
-            self.net_ = self._run.net
-        else:
-            self._run.update(settings)
-        samples = self._run.samples(X, class_index, weight, names)
+        checkpoint = None
+        if purpose is not None and self.checkpoint is not None:
+            checkpoint = self._opened(self.checkpoint, purpose, X, class_index, weight, fresh)
+        try:
+            if fresh:
+                seed = None if checkpoint is None else checkpoint.seed
+                self._run = TrainingRun(
+                    settings,
+                    X,
+                    n_classes=len(self.classes_),
+                    device=resolve_device(self.device),
+                    # A RandomState is drawn from in any case.
+                    seed=self._seed()
+                    if seed is None or self.random_state is not None
+                    else seed,
+                    names=names,
+                )
+                self.net_ = self._run.net
+            else:
+                self._run.update(settings)
+            samples = self._run.samples(X, class_index, weight, names)
+        except BaseException:
+            if checkpoint is not None:
+                checkpoint.close()
+            raise
         epochs = n_epochs(self.max_epochs, bool(self.stop_at_separation))
-        return TrainingPart(self._run, samples, rows, epochs)
+        return TrainingPart(self._run, samples, rows, epochs, checkpoint)
+
+    def _opened(self, folder, purpose, X, class_index, weight, fresh):
+        """The checkpoint of a fit; None, with a warning, if there cannot be one."""
+        if self.callbacks:
+            reason = "it has callbacks, whose state is not known"
+        else:
+            try:
+                return Checkpoint(
+                    folder,
+                    content_hash(
+                        self,
+                        purpose,
+                        sources_of(self),
+                        (X, class_index, weight, self.classes_),
+                        str(resolve_device(self.device)),
+                        versions_of_libraries(),
+                        None if fresh else training_hash(self._run),
+                    ),
+                    self.checkpoint_every,
+                )
+            except Unhashable as error:
+                reason = str(error)
+        warn_caller(f"checkpoint={str(folder)!r} keeps nothing of this fit: {reason}.")
+        return None
 
     def _training_settings(self, lr_schedule, batch_size):
         stop = self.stop_at_separation
@@ -410,19 +463,30 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     @contextmanager
-    def _kept_on_error(self, continues):
-        """Restore the estimator to its state before the block if the block raises.
+    def _aside(self, continues=None):
+        """A copy to be trained in the block, whose state this estimator takes over at its end.
 
-        If the block ``continues`` a training run, the run is restored too.
+        It is taken over in one step: other threads predict with what was fitted before. If the
+        block raises, nothing has changed. A training that is continued is shared by both, and
+        is then restored; threads that predict with it wait.
         """
         before = dict(vars(self))
-        try:
-            with self._run.kept_on_error() if continues else nullcontext():
-                yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        trained = _of_state(self, dict(before))
+        with ExitStack() as alone:
+            if self._warm() if continues is None else continues:
+                alone.enter_context(drawing_alone())
+                alone.enter_context(training(trained._run.net.module_))
+                alone.enter_context(trained._run.kept_on_error())
+            yield trained
+            after = vars(trained)
+            # What others have set meanwhile stays, such as parameters, but no result of a fit.
+            kept = {
+                name: value
+                for name, value in vars(self).items()
+                if not (name.endswith("_") or name == "_run")
+                and after.get(name) is before.get(name)
+            }
+            self.__dict__ = {**after, **kept}
 
     # --- results of training --------------------------------------------------------
 
@@ -478,8 +542,9 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         -------
         y : ndarray of shape (n_samples,)
         """
-        class_index = self._of_network(class_indices, X)
-        return self.classes_[class_index]
+        check_is_fitted(self, "net_")
+        fitted = self._now()
+        return fitted.classes_[fitted._of_network(class_indices, X)]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Softmax of the logits.
@@ -522,15 +587,27 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             For two classes, positive where ``classes_[1]`` is predicted.
         """
         logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def _logits(self, X):
-        return self._of_network(logits_of, X)
+        return self._now()._of_network(logits_of, X)
+
+    def _now(self):
+        """What is fitted now: another thread may fit this estimator again."""
+        return _of_state(self, vars(self))
 
     def _of_network(self, function, X):
         check_is_fitted(self, "net_")
         X = validate_predict(self, X)
-        return function(self.net_, X, getattr(self, "feature_names_in_", None))
+        with reading(self.net_.module_):
+            return function(self.net_, X, getattr(self, "feature_names_in_", None))
+
+
+def _of_state(estimator, state):
+    """An estimator of the same class with these attributes, as they are."""
+    found = object.__new__(type(estimator))
+    found.__dict__ = state
+    return found
 
 
 class TrainingPart(NamedTuple):
@@ -545,16 +622,34 @@ class TrainingPart(NamedTuple):
         Row indices of the samples in the user's X, without samples of weight 0.
     epochs : int
         Number of epochs, from the classifier's ``max_epochs``.
+    checkpoint : Checkpoint or None
+        The training resumes from it.
     """
 
     run: TrainingRun
     samples: Samples
     rows: np.ndarray
     epochs: int
+    checkpoint: Checkpoint | None = None
+
+    def train(self, watch=None):
+        """Train, or resume the training, with a further callback."""
+        return self.run.fit(self.samples, self.epochs, watch=watch, checkpoint=self.checkpoint)
+
+    def resumable(self):
+        """Context of the work of which the checkpoint is removed when it has finished."""
+        if self.checkpoint is None:
+            return nullcontext()
+        return self.checkpoint.until_finished(self.run)
 
 
 def begin_fit(
-    classifier: MarginClassifier, X: Any, y: Any, sample_weight: ArrayLike | None = None
+    classifier: MarginClassifier,
+    X: Any,
+    y: Any,
+    sample_weight: ArrayLike | None = None,
+    *,
+    purpose: str | None = None,
 ) -> TrainingPart:
     """The part of :meth:`MarginClassifier.fit` between its parameter checks and the training.
 
@@ -564,11 +659,15 @@ def begin_fit(
         Modified: its previous training is discarded, unless its ``warm_start`` keeps it.
     X, y, sample_weight
         As for its ``fit``.
+    purpose : str, default=None
+        What the training is for, if it has the classifier's ``checkpoint``: one for another
+        purpose has other callbacks, and its state is kept apart. The work must then be done
+        within ``part.resumable()``.
 
     Returns
     -------
     part : TrainingPart
-        ``part.run.fit(part.samples, part.epochs)`` trains the classifier.
+        ``part.train()`` trains the classifier.
     """
     warm = classifier._warm()
     X, y = validate_fit(classifier, X, y, reset=not warm)
@@ -576,16 +675,45 @@ def begin_fit(
         check_classes_again(y, classifier.classes_)
     else:
         classifier.classes_ = np.unique(y)
-    return classifier._begin(X, y, sample_weight, fresh=not warm)
+    return classifier._begin(X, y, sample_weight, fresh=not warm, purpose=purpose)
+
+
+def warn_unless_separated(classifier: MarginClassifier, n_epochs: int) -> None:
+    """Warn if training was to stop at separation, but did not reach it.
+
+    Parameters
+    ----------
+    classifier : MarginClassifier
+        Fitted.
+    n_epochs : int
+        Number of epochs of its last training.
+
+    Warns
+    -----
+    NotSeparatedWarning
+        Unless it was interrupted.
+    """
+    run = training_run(classifier)
+    if classifier.stop_at_separation and not classifier.separated_ and not run.interrupted:
+        warn_caller(
+            f"The network does not separate its training data after {n_epochs} epochs: its "
+            "training accuracy in the last epoch was "
+            f"{classifier.history_[-1]['train_accuracy']:.4f}. Raise max_epochs, widen the "
+            "network, or lower dropout or weight_decay; contradictory labels cannot be "
+            "separated.",
+            NotSeparatedWarning,
+        )
 
 
 @as_network.register(MarginClassifier)
 def _network_of(estimator):
     check_is_fitted(estimator, "net_")
+    estimator = _of_state(estimator, vars(estimator))
     return replace(
         estimator.net_.network,
         prepare=lambda rows: validate_predict(estimator, rows),
         encode=lambda y: validate_labels(y, estimator.classes_),
+        guard=partial(reading, estimator.net_.module_),
     )
 
 

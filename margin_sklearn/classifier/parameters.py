@@ -6,6 +6,8 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
+from ..versions import Versioned
+
 __all__ = ["NestedParamsEstimator", "nested_params", "set_nested"]
 
 PREFIXES = ("module", "optimizer", "criterion", "callbacks", "lr_schedule")
@@ -32,7 +34,7 @@ ELSEWHERE = {
 }
 
 
-class NestedParamsEstimator(BaseEstimator):
+class NestedParamsEstimator(Versioned, BaseEstimator):
     """A scikit-learn estimator with skorch's ``part__name`` parameters.
 
     They are stored as attributes, so that ``get_params``, ``set_params``, ``clone`` and grid

@@ -1,19 +1,23 @@
 """A classifier at the end of a Pipeline: find it, seed it, and fit it in two parts."""
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from ..adapters.unwrap import inside
+from ..data.rows import take_rows
 from .estimator import MarginClassifier
 
 __all__ = ["final_classifier", "fit_transformers", "pass_on_random_state"]
 
 
-def final_classifier(estimator):
+def final_classifier(estimator, user=None):
     """The MarginClassifier that ``estimator`` is, or that its Pipeline ends in.
 
     Parameters
     ----------
     estimator : estimator
+    user : estimator, default=None
+        Whose parameter it is; named in the messages.
 
     Returns
     -------
@@ -24,21 +28,27 @@ def final_classifier(estimator):
     TypeError
         If there is none, or if a step of the Pipeline adds or removes samples.
     """
+    name_of_user = "estimator" if user is None else f"estimator of {type(user).__name__}"
     inner = estimator
     while isinstance(inner, Pipeline):
         for name, step in inner.steps[:-1]:
             if hasattr(step, "fit_resample"):
                 raise TypeError(
-                    f"The step {name!r} of the Pipeline changes the samples, so the selected "
-                    "rows of X could not be identified: remove it, or put it before the "
-                    "selector."
+                    f"The step {name!r} of the {name_of_user} changes the samples, so the "
+                    "rows of X could not be identified: remove it, or put it into a Pipeline "
+                    "of imbalanced-learn, before this estimator."
                 )
         inner = inside(inner)
     if not isinstance(inner, MarginClassifier):
+        hint = ""
+        if hasattr(user, "prefit"):
+            hint = (
+                " With prefit=True, it can be any fitted network that margins() accepts, and "
+                "fit only selects."
+            )
         raise TypeError(
-            "estimator must be a MarginClassifier or a Pipeline that ends in one, got "
-            f"{inner!r}. With prefit=True, estimator can be any fitted network that margins() "
-            "accepts, and fit only selects."
+            f"The {name_of_user} must be a MarginClassifier or a Pipeline that ends in one, "
+            f"got {inner!r}.{hint}"
         )
     return inner
 
@@ -79,6 +89,9 @@ def fit_transformers(estimator, X, y):
         return X
     if len(estimator.steps) > 1:
         head = estimator[:-1]
+        # Rows of their own, because transformers with copy=False write into them.
+        if any(step not in (None, "passthrough") for _, step in head.steps):
+            X = take_rows(X, np.arange(len(y)))
         X = head.fit_transform(X, y)
         estimator.steps[:-1] = head.steps
     return fit_transformers(estimator.steps[-1][1], X, y)

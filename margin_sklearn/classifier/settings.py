@@ -2,6 +2,7 @@
 
 import inspect
 import numbers
+import os
 import re
 
 import numpy as np
@@ -60,6 +61,10 @@ def check_settings(estimator):
     _check_callbacks(estimator.callbacks)
     _check_callback_parameters(estimator)
     _check_schedule(estimator)
+    check_int("checkpoint_every", estimator.checkpoint_every, 1)
+    folder = estimator.checkpoint
+    if folder is not None and (not isinstance(folder, str | os.PathLike) or folder == ""):
+        refuse("checkpoint", "None or the path of a folder", folder)
     device = estimator.device
     if not isinstance(device, str | torch.device):
         refuse("device", "'auto' or the name of a torch device such as 'cpu'", device)

@@ -11,7 +11,6 @@ from sklearn.base import clone
 
 from ..nn.modules import MLP
 from ..nn.stacked_layers import layers_key
-from ..training.margin_history import EpochMargins
 from ..training.schedules import SCHEDULES
 from ..training.stack_size import MOST_ON_CPU, stack_sizes
 from ..training.stacked import StackedTraining, stack_key
@@ -52,15 +51,15 @@ class Fitted(NamedTuple):
         Wall time; of stacked fits, an equal share of the time of all of them.
     n_together : int
         Number of networks that were trained as one; 1 for an ordinary fit.
-    margins : ndarray of float32 of shape (n_epochs, n_samples) or None
-        Margins of the samples of positive weight in each epoch, from the training passes, if
-        they were asked for and the fit succeeded.
+    watch : EpochWatch or None
+        What saw the margins of the samples of positive weight in each epoch, if that was asked
+        for.
     """
 
     error: Exception | None
     seconds: float
     n_together: int
-    margins: Any = None
+    watch: Any = None
 
 
 def groups_to_fit(fits, n_jobs=1, always=False):
@@ -100,6 +99,7 @@ def _settings_key(fit):
     stop = classifier.stop_at_separation
     if (
         classifier.callbacks
+        or classifier.checkpoint is not None
         or classifier.restore_best is not None
         or stop
         or classifier.verbose
@@ -148,15 +148,18 @@ def _most_together(fit, n, always):
     return most if n >= fewest else 1
 
 
-def fit_together(fits, keep_margins=False):
+def fit_together(fits, watch=None, purpose=None):
     """Fit the classifiers of a group, as one network if they can be stacked.
 
     Parameters
     ----------
     fits : list of Fit
         One of :func:`groups_to_fit`.
-    keep_margins : bool, default=False
-        Whether to keep the margins of every sample in every epoch.
+    watch : callable, default=None
+        ``watch(margin_history)`` makes an
+        :class:`~margin_sklearn.training.early_margins.EpochWatch` for each fit.
+    purpose : str, default=None
+        As of :func:`~margin_sklearn.classifier.estimator.begin_fit`: the watch is part of it.
 
     Returns
     -------
@@ -165,12 +168,12 @@ def fit_together(fits, keep_margins=False):
         the samples in the same order.
     """
     start = time.perf_counter()
-    if len(fits) == 1 and not keep_margins:
+    if len(fits) == 1 and watch is None:
         return [_fit_alone(fits[0])]
     parts: list = []
     errors: list = []
     for fit in fits:
-        part, error = _begun(fit, parts)
+        part, error = _begun(fit, parts, purpose)
         parts.append(part)
         errors.append(error)
     alike = defaultdict(list)
@@ -181,41 +184,39 @@ def fit_together(fits, keep_margins=False):
     begun = (time.perf_counter() - start) / len(fits)
     results: list = [None] * len(fits)
     for places in alike.values():
-        group = _trained([parts[k] for k in places], [errors[k] for k in places], keep_margins)
+        group = _trained([parts[k] for k in places], [errors[k] for k in places], watch)
         for k, result in zip(places, group, strict=True):
             results[k] = result._replace(seconds=result.seconds + begun)
     return results
 
 
-def _trained(parts, errors, keep_margins):
+def _trained(parts, errors, watch):
     """Train begun fits with the same :func:`stack_key`; a part is None if it has an error."""
     start = time.perf_counter()
     training = None
+    watches = [
+        None if watch is None or part is None else watch(part.run.margin_history)
+        for part in parts
+    ]
     if len(parts) > 1:
         runs, samples = [part.run for part in parts], [part.samples for part in parts]
-        training = StackedTraining(runs, samples, parts[0].epochs, keep_margins)
+        each = None if watch is None else watches
+        training = StackedTraining(runs, samples, parts[0].epochs, each)
     if training is None or not training.agrees():
-        return [
-            _finished(part, error, keep_margins)
-            for part, error in zip(parts, errors, strict=True)
-        ]
+        return [_finished(*each) for each in zip(parts, errors, watches, strict=True)]
     found = training.fit()
     seconds = (time.perf_counter() - start) / len(parts)
-    results = [Fitted(error, seconds, len(parts)) for error in found]
-    if keep_margins:
-        margins = torch.stack(training.margins, dim=1).numpy()
-        results = [
-            result if result.error else result._replace(margins=own)
-            for result, own in zip(results, margins, strict=True)
-        ]
-    return results
+    return [
+        Fitted(error, seconds, len(parts), own)
+        for error, own in zip(found, watches, strict=True)
+    ]
 
 
-def _begun(fit, earlier):
+def _begun(fit, earlier, purpose):
     """The begun fit, or the error that it raised."""
     try:
         check_settings(fit.classifier)
-        part = begin_fit(fit.classifier, fit.X, fit.y, fit.sample_weight)
+        part = begin_fit(fit.classifier, fit.X, fit.y, fit.sample_weight, purpose=purpose)
     except Exception as error:  # whatever its own fit raises
         return None, error
     for other in earlier:
@@ -250,17 +251,13 @@ def _fit_alone(fit):
     return Fitted(error, time.perf_counter() - start, 1)
 
 
-def _finished(part, error, keep_margins):
+def _finished(part, error, watch):
     """Train a begun fit by itself."""
-    start, watch = time.perf_counter(), None
+    start = time.perf_counter()
     if part is not None:
-        if keep_margins:
-            watch = EpochMargins(part.run.margin_history)
         try:
-            part.run.fit(part.samples, part.epochs, watch=watch)
+            with part.resumable():
+                part.train(watch)
         except Exception as caught:
             error = caught
-    margins = None
-    if watch is not None and error is None:
-        margins = torch.stack(watch.rows).numpy()
-    return Fitted(error, time.perf_counter() - start, 1, margins)
+    return Fitted(error, time.perf_counter() - start, 1, watch)

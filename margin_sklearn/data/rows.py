@@ -1,5 +1,6 @@
 """Selecting rows of arrays, tables and sparse matrices, and converting them to tensors."""
 
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-__all__ = ["chunk_length", "random_rows", "take_rows", "to_numpy", "to_tensor"]
+__all__ = ["chunk_length", "n_bytes", "random_rows", "take_rows", "to_numpy", "to_tensor"]
 
 
 def take_rows(X: Any, rows: slice | Sequence[int] | NDArray[np.integer]) -> Any:
@@ -35,6 +36,28 @@ def take_rows(X: Any, rows: slice | Sequence[int] | NDArray[np.integer]) -> Any:
     if isinstance(X, (list, tuple)):
         return X[rows] if isinstance(rows, slice) else [X[row] for row in rows]
     return X[rows]
+
+
+def n_bytes(values: Any) -> int:
+    """Memory of an array or table.
+
+    Parameters
+    ----------
+    values : object
+        Rows of any kind that ``take_rows`` takes, or anything else.
+
+    Returns
+    -------
+    n_bytes : int
+    """
+    if scipy.sparse.issparse(values):
+        # At most two 8-byte indices beside each value.
+        return int(values.nnz) * (values.dtype.itemsize + 16)
+    if hasattr(values, "iloc") and hasattr(values, "memory_usage"):
+        return int(np.sum(values.memory_usage()))
+    if isinstance(values, list | tuple):
+        return sys.getsizeof(values) + sum(n_bytes(value) for value in values)
+    return int(getattr(values, "nbytes", None) or sys.getsizeof(values))
 
 
 def to_tensor(

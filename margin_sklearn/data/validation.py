@@ -88,10 +88,10 @@ def check_lengths(estimator: Any, X: Any, y: Any) -> None:
         check_consistent_length(to_numpy(X), to_numpy(y))
     except ValueError as error:
         raise ValueError(
-            f"{error}. X and y must hold the same samples. A step of scikit-learn's Pipeline "
-            "that drops rows of X cannot drop them from y: make MarginSubsetSelector the last "
-            "step, around the classifier, or use MarginSubsetSampler in imbalanced-learn's "
-            "Pipeline."
+            f"{error}. The X and y of {type(estimator).__name__} must hold the same samples. "
+            "A step of scikit-learn's Pipeline that drops rows of X, such as "
+            "MarginSubsetSelector, cannot drop them from y: put it last, around the "
+            "classifier, or use MarginSubsetSampler in imbalanced-learn's Pipeline."
         ) from error
 
 

@@ -9,24 +9,32 @@ import numbers
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from time import perf_counter
 from typing import Any, Protocol
 
 from joblib import effective_n_jobs
-from numpy.typing import NDArray
 from sklearn.utils.parallel import Parallel, delayed
 
 from ..scoring.together import scores_together
 from .candidates import with_settings
-from .stacking import Prepared, fit_stacked, groups_of
+from .stacking import Prepared, TransformedRows, fit_stacked, groups_of
 from .tasks import Fitted, Outcome, Scored, SearchData, Task, without_estimator
+
+# How often in a row, with no fit finished, the samples may be lost with the machine that
+# holds them.
+MOST_LOSSES = 3
 
 __all__ = ["Memory", "fit_group", "run_tasks", "score_group"]
 
 
 def fit_group(
-    estimator: Any, group: Sequence[Prepared], data: SearchData, error_score: Any
+    estimator: Any,
+    members: Sequence[Prepared],
+    rows: Sequence[TransformedRows],
+    data: SearchData,
+    error_score: Any,
 ) -> list[Fitted]:
     """Fit a clone of an estimator for each task of a group.
 
@@ -34,8 +42,10 @@ def fit_group(
     ----------
     estimator : estimator
         Not changed.
-    group : list of Prepared
-        One of :func:`~margin_sklearn.model_selection.stacking.groups_of`.
+    members : list of Prepared
+        Those of a :class:`~margin_sklearn.model_selection.stacking.Group`, or some of them.
+    rows : list of TransformedRows
+        Those of the group.
     data : SearchData
     error_score : float or "raise"
         Whether the error of a failed fit is raised.
@@ -45,9 +55,9 @@ def fit_group(
     fitted : list of Fitted
         In the order of the tasks.
     """
-    if len(group) > 1:
-        return fit_stacked(group, error_score)
-    return [_fit(estimator, prepared.task, data, error_score) for prepared in group]
+    if len(members) > 1:
+        return fit_stacked(members, rows, data, error_score)
+    return [_fit(estimator, each.task, data, error_score) for each in members]
 
 
 def _fit(estimator: Any, task: Task, data: SearchData, error_score: Any) -> Fitted:
@@ -65,9 +75,8 @@ def _fit(estimator: Any, task: Task, data: SearchData, error_score: Any) -> Fitt
 
 def score_group(
     estimators: Sequence[Any],
-    X: Any,
-    y: NDArray[Any],
-    params: Mapping[str, Any],
+    data: SearchData,
+    split: int | None,
     scorer: Any,
     error_score: Any,
 ) -> list[Scored]:
@@ -76,10 +85,9 @@ def score_group(
     Parameters
     ----------
     estimators : list of estimators
-    X : array-like of shape (n_samples, ...)
-    y : ndarray of shape (n_samples,)
-    params : dict
-        Keyword arguments of the scorer.
+    data : SearchData
+    split : int or None
+        As of :class:`~margin_sklearn.model_selection.tasks.Task`.
     scorer : callable
     error_score : float or "raise"
         The score of an estimator for which the scorer raises an error.
@@ -89,6 +97,7 @@ def score_group(
     scored : list of Scored
         In the order of the estimators.
     """
+    X, y, params = data.to_score(split)
     if len(estimators) > 1 and {*params} <= {"sample_weight"}:
         start = perf_counter()
         weight = params.get("sample_weight")
@@ -96,7 +105,11 @@ def score_group(
         if together is not None:
             seconds = (perf_counter() - start) / len(estimators)
             return [Scored(score, seconds) for score in together]
-    return [_score(model, X, y, params, scorer, error_score) for model in estimators]
+    return [
+        # Samples of its own for each, in case it writes into them.
+        _score(model, *data.to_score(split), scorer, error_score)
+        for model in estimators
+    ]
 
 
 def _score(
@@ -123,11 +136,14 @@ def _score(
 class Memory(Protocol):
     """Where finished fits are kept; :class:`~.memory.SearchMemory` is one."""
 
-    def recall(self, estimator: Any, task: Task, data: SearchData) -> Outcome | None:
-        """The outcome of a fit that was kept earlier, or None."""
+    def recall(self, task: Task, data: SearchData) -> tuple[Fitted, Scored | None] | None:
+        """A fit that was kept earlier with its score, where there are such."""
 
-    def keep(self, estimator: Any, outcome: Outcome, data: SearchData) -> None:
-        """Keep the outcome of a fit."""
+    def keep(self, task: Task, data: SearchData, fitted: Fitted) -> None:
+        """Keep a fit."""
+
+    def keep_score(self, task: Task, data: SearchData, scored: Scored) -> None:
+        """Keep a score."""
 
 
 def run_tasks(
@@ -162,55 +178,74 @@ def run_tasks(
     outcome : Outcome
         As soon as its group is finished, in any order. Estimators of folds are not returned.
     """
-    groups = groups_of(estimator, tasks, data, stack=stack, n_jobs=effective_n_jobs(n_jobs))
-    work = (
-        delayed(_run_group)(estimator, group, data, scorer, error_score, memory)
-        for group in groups
-    )
+    left = {(task.candidate, task.split): task for task in tasks}
+    losses = 0
+    while True:
+        groups = groups_of(
+            estimator, [*left.values()], data, stack=stack, n_jobs=effective_n_jobs(n_jobs)
+        )
+        work = (
+            delayed(_run_group)(
+                estimator, group.members, data, scorer, error_score, memory, *group.rows
+            )
+            for group in groups
+        )
+        try:
+            for outcomes in _parallel(n_jobs)(work):
+                for outcome in outcomes:
+                    del left[outcome.task.candidate, outcome.task.split]
+                    losses = 0
+                    yield outcome
+            return
+        except CancelledError:
+            # The machine that held the samples is gone: they are sent again.
+            losses += 1
+            if losses > MOST_LOSSES:
+                raise
+
+
+def _parallel(n_jobs: int | None) -> Parallel:
     try:
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+        return Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     except ValueError:  # a backend that gives all results at once
-        parallel = Parallel(n_jobs=n_jobs)
-    for outcomes in parallel(work):
-        yield from outcomes
+        return Parallel(n_jobs=n_jobs)
 
 
 def _run_group(
     estimator: Any,
-    group: Sequence[Prepared],
+    members: Sequence[Prepared],
     data: SearchData,
     scorer: Any,
     error_score: Any,
     memory: Memory | None,
+    *rows: TransformedRows,
 ) -> list[Outcome]:
-    known = [memory.recall(estimator, each.task, data) if memory else None for each in group]
-    new = [each for each, outcome in zip(group, known, strict=True) if outcome is None]
-    found = _fit_and_score(estimator, new, data, scorer, error_score)
-    if memory:
-        for outcome in found:
-            memory.keep(estimator, outcome, data)
-    # The networks of folds are of no further use, and sending them back takes time.
-    fresh = iter(
-        outcome if outcome.task.split is None else without_estimator(outcome)
-        for outcome in found
-    )
-    return [next(fresh) if outcome is None else outcome for outcome in known]
-
-
-def _fit_and_score(
-    estimator: Any, group: Sequence[Prepared], data: SearchData, scorer: Any, error_score: Any
-) -> list[Outcome]:
-    fitted = fit_group(estimator, group, data, error_score)
-    tasks = [each.task for each in group]
-    scored = [Scored(error_score, 0.0) for _ in tasks]
+    tasks = [each.task for each in members]
+    known = [memory.recall(task, data) if memory else None for task in tasks]
+    new = [each for each, found in zip(members, known, strict=True) if found is None]
+    fresh = iter(fit_group(estimator, new, rows, data, error_score) if new else [])
+    fits: list[Fitted] = []
+    scores: list[Any] = []
+    for task, found in zip(tasks, known, strict=True):
+        fit, score = found or (next(fresh), None)
+        if memory and not found:
+            memory.keep(task, data, fit)
+        fits.append(fit)
+        scores.append(Scored(error_score, 0.0) if fit.error else score)
     alike = defaultdict(list)
-    for i, (task, fit) in enumerate(zip(tasks, fitted, strict=True)):
-        if fit.error is None:
-            alike[task.split].append(i)
-    for split, members in alike.items():
-        X, y, params = data.to_score(split)
-        models = [fitted[i].estimator for i in members]
-        scores = score_group(models, X, y, params, scorer, error_score)
-        for i, score in zip(members, scores, strict=True):
-            scored[i] = score
-    return [Outcome(*parts) for parts in zip(tasks, fitted, scored, strict=True)]
+    for place, (task, score) in enumerate(zip(tasks, scores, strict=True)):
+        if score is None:
+            alike[task.split].append(place)
+    for split, places in alike.items():
+        models = [fits[place].estimator for place in places]
+        fresh_scores = score_group(models, data, split, scorer, error_score)
+        for place, score in zip(places, fresh_scores, strict=True):
+            scores[place] = score
+            if memory:
+                memory.keep_score(tasks[place], data, score)
+    outcomes = [Outcome(*parts) for parts in zip(tasks, fits, scores, strict=True)]
+    # The networks of folds are of no further use, and sending them back takes time.
+    return [
+        outcome if outcome.task.split is None else without_estimator(outcome)
+        for outcome in outcomes
+    ]

@@ -1,48 +1,36 @@
 """Finished fits in a folder, so that a search that was killed need not repeat them.
 
-One file per fit, under a hash of everything that it depends on. A file holds arrays and JSON,
-nothing pickled: the weights and the rest of the training state of a candidate, the score and
-the times of a candidate or fold.
+A file per fit holds its training state and its time, under a hash of everything that it
+depends on. A small file per score stands beside it, so that a search with other scorers or
+folds finds the fits too. Files hold arrays and JSON, nothing pickled.
 """
 
-import importlib.metadata
-import inspect
 import json
-import os
-import tempfile
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
-import sklearn
 import torch
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from ..classifier.estimator import MarginClassifier, begin_fit, training_run
-from ..runtime import resolve_device
-from ..scoring.scorer import MarginAUCScorer
+from ..data.rows import take_rows
+from ..exceptions import warn_caller
+from ..storage.files import DAMAGED, read_arrays, write_arrays, write_atomically
 from ..training.run import TrainingRun
 from ..training.state import NetState
 from .candidates import with_settings
-from .routing import routing_enabled
-from .tasks import Fitted, Outcome, Scored, SearchData, Task
+from .fingerprints import data_key, fit_key, score_key, weight_name
+from .tasks import Fitted, Scored, SearchData, Task
 
 __all__ = ["SearchMemory"]
 
-# What changes together with the versions in the hash.
-VERSIONED = {"builtins", "margin_sklearn", "numpy", "scipy", "sklearn", "skorch", "torch"}
-DAMAGED = (
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-)
+# Samples whose logits a restored network must give again.
+N_COMPARED = 32
 
 
 class SearchMemory:
@@ -52,169 +40,169 @@ class SearchMemory:
     ----------
     folder : str or Path
         Created if it does not exist.
+    estimator : estimator
+        Not fitted, as of the search.
     data : SearchData
-    scorers : tuple of callable
-        All scorers of the search.
+    scoring, margin_scoring : callable, str or None
+        As given to the search.
     one_by_one : bool, default=False
         Whether networks are never trained as one; such fits are kept apart.
 
     Raises
     ------
     ValueError
-        If data or scorers cannot be hashed.
+        If the data or a scorer cannot be hashed, or there cannot be such a folder.
+
+    Warns
+    -----
+    UserWarning
+        If fits of this estimator cannot be kept, with the reason.
     """
 
     def __init__(
         self,
         folder: str | Path,
+        estimator: Any,
         data: SearchData,
-        scorers: tuple[Any, ...],
+        scoring: Any,
+        margin_scoring: Any,
         one_by_one: bool = False,
     ) -> None:
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        sources = [_source(thing) for thing in scorers]
-        if None in sources:
-            raise ValueError(
-                f"memory={str(folder)!r} cannot tell whether scorers have changed, because "
-                "there is no source of scoring or margin_scoring: define it in a file."
-            )
+        self.folder = Path(folder).expanduser()
         try:
-            known = [_settings(scorer) for scorer in scorers]
-            self._common = joblib.hash((vars(data), known, sources, one_by_one, _versions()))
-        except Exception as error:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
             raise ValueError(
-                f"memory={str(folder)!r} needs data and scorers that can be pickled: {error}"
+                f"memory={str(folder)!r} cannot be made a folder: {error}"
             ) from error
+        self.estimator = estimator
+        self.scoring, self.margin_scoring = scoring, margin_scoring
+        try:
+            self._common = data_key(data), one_by_one
+            score_key(margin_scoring, data, None)
+            if data.splits:
+                score_key(scoring, data, 0)
+        except ValueError as error:
+            raise ValueError(f"memory={str(folder)!r} {error}") from error
+        reason = self._why_not(clone(estimator), data)
+        if reason is not None:
+            warn_caller(f"memory={str(folder)!r} keeps no fits of this estimator: {reason}.")
 
-    def recall(self, estimator: Any, task: Task, data: SearchData) -> Outcome | None:
-        """The outcome of a fit that was kept earlier.
+    def _why_not(self, model: Any, data: SearchData) -> str | None:
+        """Why fits of an estimator are not kept."""
+        network = _network(model)
+        if network is None:
+            return "it is not a MarginClassifier, nor a Pipeline that ends in one"
+        if network.callbacks:
+            return "it has callbacks, whose state is not known"
+        try:
+            fit_key(model, network, Task(0, {}), data, self._common)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def recall(self, task: Task, data: SearchData) -> tuple[Fitted, Scored | None] | None:
+        """A fit that was kept earlier, with its score.
 
         Parameters
         ----------
-        estimator : estimator
         task : Task
         data : SearchData
 
         Returns
         -------
-        outcome : Outcome or None
-            None if there is none.
+        found : tuple of Fitted and Scored, or None
+            None if the fit was not kept. The score is None if that was not; the estimator of a
+            fold is left out if it was.
         """
-        model = with_settings(estimator, task.settings)
+        model = with_settings(self.estimator, task.settings)
         path = self._path(model, task, data)
         if path is None or not path.exists():
             return None
+        scored = _read_score(self._beside(path, task, data))
         try:
-            arrays, found = _read(path)
-            if task.split is None and not _restore(model, data, arrays, found):
+            arrays, found = read_arrays(path)
+            if task.split is not None and scored is not None:
+                model = None
+            elif not _restore(model, task, data, arrays, found):
                 return None
-            scored = Scored(found["score"], found["score_seconds"])
-            fitted = Fitted(
-                model if task.split is None else None,
-                found["fit_seconds"],
-                n_together=found["n_together"],
-            )
+            fitted = Fitted(model, found["fit_seconds"], n_together=found["n_together"])
         except DAMAGED:
             return None  # fitted again
-        return Outcome(task, fitted, scored)
+        return fitted, scored
 
-    def keep(self, estimator: Any, outcome: Outcome, data: SearchData) -> None:
-        """Write the outcome of a fit, unless it failed, was interrupted, or cannot be kept.
+    def keep(self, task: Task, data: SearchData, fitted: Fitted) -> None:
+        """Write a fit, unless it failed, was interrupted, or cannot be kept.
 
         Parameters
         ----------
-        estimator : estimator
-            Not fitted, as of the search.
-        outcome : Outcome
-            With its fitted estimator, also of a fold.
+        task : Task
         data : SearchData
+        fitted : Fitted
         """
-        task, fitted, scored = outcome
-        if fitted.error or scored.error:
+        path = self._path(with_settings(self.estimator, task.settings), task, data)
+        if path is None or fitted.error:
             return
-        path = self._path(with_settings(estimator, task.settings), task, data)
-        if path is None or not _is_finished(training_run(_network(fitted.estimator))):
+        run = training_run(_network(fitted.estimator))
+        if not _is_finished(run):
             return
-        found: dict[str, Any] = {
-            "score": scored.score,
-            "fit_seconds": fitted.seconds,
-            "n_together": fitted.n_together,
-            "score_seconds": scored.seconds,
-        }
-        arrays: dict[str, np.ndarray] = {}
-        if task.split is None:
-            try:
-                arrays, state = _taken_apart(fitted.estimator, data)
-            except TypeError:  # a state that cannot be stored without pickle
-                return
-            found.update(state)
-        _write(path, arrays, found)
+        try:
+            arrays, found = _taken_apart(fitted.estimator, run, task, data)
+        except TypeError:  # a state that cannot be stored without pickle
+            return
+        found |= {"fit_seconds": fitted.seconds, "n_together": fitted.n_together}
+        with self._told():
+            write_arrays(path, arrays, found)
+
+    def keep_score(self, task: Task, data: SearchData, scored: Scored) -> None:
+        """Write the score of a fit that is kept, unless the scorer failed.
+
+        Parameters
+        ----------
+        task : Task
+        data : SearchData
+        scored : Scored
+        """
+        path = self._path(with_settings(self.estimator, task.settings), task, data)
+        if path is None or scored.error or not path.exists():
+            return
+        text = json.dumps({"score": scored.score, "seconds": scored.seconds})
+        beside = self._beside(path, task, data)
+        with self._told():
+            write_atomically(beside, lambda file: file.write(text.encode()))
 
     def _path(self, model: Any, task: Task, data: SearchData) -> Path | None:
         """File of a fit, or None if it cannot be known again."""
         network = _network(model)
-        if network is None or network.callbacks or _weight_name(model, data) is None:
+        if network is None or network.callbacks:
             return None
-        sources = _sources(model)
-        if sources is None:
-            return None
-        device = str(resolve_device(network.device))
         try:
-            key = joblib.hash((self._common, model, sources, task.split, device))
-        except Exception:  # a parameter that cannot be pickled
+            key = fit_key(model, network, task, data, self._common)
+        except ValueError:
             return None
         return self.folder / f"{key}.npz"
 
+    def _beside(self, path: Path, task: Task, data: SearchData) -> Path:
+        """File of the score of the fit that a file holds."""
+        scoring = self.margin_scoring if task.split is None else self.scoring
+        return path.with_name(f"{path.stem}-{score_key(scoring, data, task.split)}.json")
 
-# --- what a fit depends on --------------------------------------------------------------
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Warn if a file cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            warn_caller(
+                f"memory={str(self.folder)!r} could not keep a fit, which will be repeated if "
+                f"the search is: {error}"
+            )
 
 
 def _network(model: Any) -> Any:
     """The MarginClassifier that a model is or ends in, or None."""
     last = model.steps[-1][1] if type(model) is Pipeline else model
     return last if type(last) is MarginClassifier else None
-
-
-def _weight_name(model: Any, data: SearchData) -> str | None:
-    """Name of the only keyword argument of fit that is understood, or None for others."""
-    piped = type(model) is Pipeline
-    name = f"{model.steps[-1][0]}__sample_weight" if piped else "sample_weight"
-    return None if routing_enabled() or set(data.fit_params) - {name} else name
-
-
-def _settings(scorer: Any) -> Any:
-    # margin_auc_score and its clones are the same scorer.
-    return scorer.get_params() if isinstance(scorer, MarginAUCScorer) else scorer
-
-
-def _versions() -> tuple[str, ...]:
-    try:
-        ours = importlib.metadata.version("margin-sklearn")
-    except importlib.metadata.PackageNotFoundError:
-        ours = "source"
-    return ours, torch.__version__, sklearn.__version__, np.__version__
-
-
-def _sources(model: Any) -> list[str] | None:
-    """Source of the user's classes and functions among the parameters, which a hash omits."""
-    things = []
-    for value in model.get_params(deep=True).values():
-        things += list(value.modules()) if isinstance(value, torch.nn.Module) else [value]
-    sources = [_source(thing) for thing in things]
-    return None if None in sources else [text for text in sources if text]
-
-
-def _source(thing: Any) -> str | None:
-    """Source of a function, a class or the class of an object; "" for those of libraries."""
-    if not inspect.isclass(thing) and not inspect.isroutine(thing):
-        thing = type(thing)
-    if (getattr(thing, "__module__", None) or "builtins").partition(".")[0] in VERSIONED:
-        return ""
-    try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError):
-        return None
 
 
 # --- the state of a fitted network ------------------------------------------------------
@@ -226,8 +214,9 @@ def _is_finished(run: TrainingRun) -> bool:
     return complete and not run.interrupted
 
 
-def _taken_apart(model: Any, data: SearchData) -> tuple[dict[str, np.ndarray], dict]:
-    run = training_run(_network(model))
+def _taken_apart(
+    model: Any, run: TrainingRun, task: Task, data: SearchData
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     state = NetState.copy(run.net, history=True, generators=[run.order_state, *run.generators])
     tensors, others = state.to_tensors()
     arrays = {
@@ -240,22 +229,27 @@ def _taken_apart(model: Any, data: SearchData) -> tuple[dict[str, np.ndarray], d
         "state": others,
         "separation": run.separation.answers(),
         "best_epoch": None if best is None else best.epoch_,
-        "inputs": _hash_of_inputs(model, data.X),
+        "inputs": _hash_of_inputs(model, data.to_train(task.split)[0]),
+        "scores": _some_scores(model, data.to_train(task.split)[0]).tolist(),
     }
 
 
 def _restore(
-    model: Any, data: SearchData, arrays: Mapping[str, np.ndarray], found: Mapping[str, Any]
+    model: Any,
+    task: Task,
+    data: SearchData,
+    arrays: Mapping[str, np.ndarray],
+    found: Mapping[str, Any],
 ) -> bool:
     """Fit a model without training; False if its network saw other inputs then."""
-    X, y = data.X, data.y
-    weight_name = _weight_name(model, data)
-    weight = None if weight_name is None else data.fit_params.get(weight_name)
+    X, y, params = data.to_train(task.split)
+    weight = params.get(weight_name(model))
+    given = X
     if type(model) is Pipeline and len(model.steps) > 1:
         head = model[:-1]
         X = head.fit_transform(X, y)
         model.steps[:-1] = head.steps
-    if _hash_of_inputs(model, data.X) != found["inputs"]:
+    if _hash_of_inputs(model, given) != found["inputs"]:
         return False
     tensors = {
         name: torch.from_numpy(arrays[f"tensor_{i}"]) for i, name in enumerate(found["names"])
@@ -264,7 +258,15 @@ def _restore(
     part = begin_fit(_network(model), X, y, weight)
     run = part.run
     run.restored(state, found["separation"], part.epochs, found["best_epoch"])
-    return state.holds(run.net)
+    # A module may keep more than its weights.
+    now = _some_scores(model, data.to_train(task.split)[0])
+    return state.holds(run.net) and np.allclose(now, found["scores"], rtol=1e-3, atol=1e-4)
+
+
+def _some_scores(model: Any, X: Any) -> np.ndarray:
+    """Logits of the first samples, by which a restored network is known to be the same."""
+    n = X.shape[0] if hasattr(X, "shape") else len(X)
+    return model.decision_function(take_rows(X, np.arange(min(n, N_COMPARED))))
 
 
 def _hash_of_inputs(model: Any, X: Any) -> str | None:
@@ -277,21 +279,9 @@ def _hash_of_inputs(model: Any, X: Any) -> str | None:
 # --- files ------------------------------------------------------------------------------
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray], found: Mapping[str, Any]) -> None:
-    """Write a file that is either complete or not there."""
-    text = np.frombuffer(json.dumps(found).encode(), dtype=np.uint8)
-    handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=path.parent)
+def _read_score(path: Path) -> Scored | None:
     try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{"json": text, **arrays})  # type: ignore[arg-type]
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    # NumPy leaves a file open that is no archive.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files if name != "json"}
-        return arrays, json.loads(stored["json"].tobytes().decode())
+        found = json.loads(path.read_text("utf-8"))
+        return Scored(float(found["score"]), float(found["seconds"]))
+    except DAMAGED:
+        return None  # scored again

@@ -10,6 +10,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags
 
 from ..checks import InvalidParameterError
+from ..classifier.estimator import MarginClassifier
 from ..data.rows import take_rows
 from .routing import Routed
 from .tasks import SearchData, Split
@@ -54,6 +55,8 @@ def prepare_data(
         dict(routed.margin_score),
         splits,
         pairwise,
+        # Networks alone do not; whoever knows of other estimators.
+        may_write=type(estimator) is not MarginClassifier,
     )
 
 
@@ -77,4 +80,29 @@ def _splits(
         raise ValueError(f"cv={cv!r} cannot split these samples: {error} {advice}") from error
     if not splits:
         raise ValueError(f"cv={cv!r} gives no splits. {advice}")
+    for number, split in enumerate(splits):
+        for name, rows in zip(("training", "test"), split, strict=True):
+            _check_rows_of_split(rows, len(y), f"The {name} rows of split {number} of cv")
     return splits
+
+
+def _check_rows_of_split(rows: NDArray[Any], n: int, what: str) -> None:
+    """Refuse what is not a mask of the samples or some of their indices."""
+    if rows.ndim != 1 or rows.dtype.kind not in "biu" or not len(rows):
+        raise ValueError(
+            f"{what} must be at least one row index, or a mask, got {rows.tolist()!r} "
+            f"({rows.dtype}, shape {rows.shape})."
+        )
+    if rows.dtype == bool:
+        if len(rows) != n or not rows.any():
+            raise ValueError(
+                f"{what} are a mask of length {len(rows)} with {rows.sum()} times True, but "
+                f"there are {n} samples, of which it must select some."
+            )
+        return
+    outside = rows[(rows < -n) | (rows >= n)]
+    if len(outside):
+        raise ValueError(
+            f"{what} include {outside[0]}, but there are only {n} samples: indices must be "
+            f"below {n}."
+        )

@@ -216,8 +216,8 @@ class SearchRun:
         )
         if infinite:
             warn_caller(
-                f"{infinite} of {n} scores of {scoring} are not finite: their candidates come "
-                "last."
+                f"{infinite} of {n} scores of {scoring} are not finite: they count as the "
+                "lowest."
             )
 
 

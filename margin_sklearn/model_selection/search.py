@@ -17,6 +17,7 @@ from ..checks import check_int, check_rows
 from ..data.validation import check_lengths, validate_y
 from ..exceptions import warn_caller
 from ..scoring.scorer import margin_auc_score
+from ..versions import Versioned
 from .answers import AnswersMixin
 from .candidates import (
     Settings,
@@ -34,7 +35,7 @@ from .voting import soft_vote
 __all__ = ["MarginSearchCV"]
 
 
-class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
+class MarginSearchCV(Versioned, AnswersMixin, MetaEstimatorMixin, BaseEstimator):
     """Search for a network by margin-AUC, and cross-validate only the best.
 
     Every candidate is fitted once on all samples and scored by ``margin_scoring`` on the same
@@ -77,14 +78,17 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
         Whether to train networks of the same architecture as one, which makes small networks
         several times as fast: "auto" where that was measured to be faster, True wherever it
         is possible. False fits one by one, with the scores of ``GridSearchCV`` to the last
-        bit; stacked, they differ by rounding, and with dropout by its draws.
+        bit; stacked, they differ by rounding, which Adam and AdamW magnify from step to step
+        (equal candidates may get scores that differ in the third digit), and with dropout by
+        its draws.
     n_jobs : int or None, default=None
         Number of processes, by joblib; -1 is one per core. On a GPU 1 is fastest.
     memory : str, Path or None, default=None
-        Folder that keeps the scores and weights of finished fits of MarginClassifiers, alone
-        or as the last step of a Pipeline, so that a search that was killed can be fitted again
-        without repeating them. They are found by data, parameters and versions; also where
-        ``random_state`` is None. Fits with callbacks and of other estimators are repeated.
+        Folder that keeps the weights, times and scores of finished fits of MarginClassifiers,
+        alone or as the last step of a Pipeline, so that a search that was killed can be fitted
+        again without repeating them, and another with other scorers or folds repeats only what
+        it must. They are found by data, parameters and versions; also where ``random_state``
+        is None. Fits with callbacks and of other estimators are repeated.
     error_score : float or "raise", default=nan
         Score where a fit or a score raises an error, which gives a warning; "raise" passes the
         error on. A candidate that fails on all samples comes last, whatever the number; a
@@ -290,7 +294,9 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
         memory = None
         if self.memory is not None:
             one_by_one = not isinstance(self.stack, str) and not self.stack
-            memory = SearchMemory(self.memory, data, (scorer, margin_scorer), one_by_one)
+            memory = SearchMemory(
+                self.memory, estimator, data, self.scoring, self.margin_scoring, one_by_one
+            )
         n_best = max(n_voters(n), vote)
         run = SearchRun(
             estimator,
@@ -362,10 +368,15 @@ class MarginSearchCV(AnswersMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self, "best_estimator_")
         kept = self.shortlist_estimators_
         check_int("k", k, 1, also=(None,))
+        n = len(self.cv_results_["params"])
         if k is not None and k > len(kept):
             raise ValueError(
-                f"k must be at most {len(kept)}, the number of networks kept, got {k}: fit "
-                f"with vote={k}, or with a shortlist of that size."
+                f"k must be at most {len(kept)}, the number of networks kept, got {k}. "
+                + (
+                    f"Fit with vote={k} to keep as many."
+                    if k <= n
+                    else f"There are only {n} candidates."
+                )
             )
         return soft_vote(kept[: self._n_voters if k is None else k], self.classes_)
 

@@ -4,9 +4,10 @@ import numbers
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..adapters.unwrap import innermost
 from ..checks import (
-    check_bool,
     check_int,
     check_random_state_parameter,
     check_verbose,
@@ -57,7 +58,8 @@ def check_search(search: Any) -> None:
     if not (isinstance(search.stack, str) and search.stack == "auto"):
         if isinstance(search.stack, str):
             refuse("stack", "'auto', True or False", search.stack)
-        check_bool("stack", search.stack)
+        if not isinstance(search.stack, bool | np.bool_):
+            refuse("stack", "'auto', True or False", search.stack)
     if isinstance(search.cv, bool) or search.cv is None:
         refuse(
             "cv", "an integer of at least 2, a splitter or an iterable of splits", search.cv

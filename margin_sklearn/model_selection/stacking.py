@@ -4,6 +4,7 @@ import copy
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -13,32 +14,84 @@ from sklearn.pipeline import Pipeline
 
 from ..classifier.estimator import MarginClassifier
 from ..classifier.together import Fit, fit_together, groups_to_fit
+from ..data.rows import n_bytes
 from .candidates import with_settings
 from .tasks import Fitted, SearchData, Task
 
-__all__ = ["Prepared", "fit_stacked", "groups_of", "with_own_transformers"]
+__all__ = [
+    "Group",
+    "Prepared",
+    "TransformedRows",
+    "fit_stacked",
+    "groups_of",
+    "with_own_transformers",
+]
+
+
+@dataclass(frozen=True)
+class TransformedRows:
+    """What the transformers of a Pipeline made of the training samples of some tasks.
+
+    Parameters
+    ----------
+    X, y, weight
+        As for the ``fit`` of the network.
+    transformers : list of (name, fitted transformer)
+    """
+
+    X: Any
+    y: Any
+    weight: Any
+    transformers: Any
+
+    def __sizeof__(self) -> int:
+        # As that of SearchData.
+        return object.__sizeof__(self) + n_bytes(self.X) + n_bytes(self.y)
 
 
 class Prepared(NamedTuple):
-    """A task with the samples as its network will see them, if it can be stacked.
+    """A task of a group.
 
     Parameters
     ----------
     task : Task
     model : estimator or None
-        A clone with the settings of the task; None if it cannot be stacked.
-    fit : Fit or None
-        The fit of the MarginClassifier that the model is, or is the last step of.
-    transformers : list of (name, fitted transformer)
-        The steps before it.
+        A clone with the settings of the task; None if it is fitted by itself.
+    place : int or None
+        Which of the group's rows the network is trained on; None for the samples of the
+        search themselves.
     seconds : float
-        Time of fitting them, for the first of the tasks that share them.
+        Time of making the rows, for the first of the tasks that share them.
     """
 
     task: Task
     model: Any = None
-    fit: Fit | None = None
-    transformers: Any = ()
+    place: int | None = None
+    seconds: float = 0.0
+
+
+class Group(NamedTuple):
+    """A unit of work.
+
+    Parameters
+    ----------
+    members : list of Prepared
+        One task, or several that are trained as one.
+    rows : list of TransformedRows
+        Apart from the members, because engines send a large argument of a call once, however
+        many calls have it, but not what is inside an argument.
+    """
+
+    members: list[Prepared]
+    rows: list[TransformedRows]
+
+
+class _Ready(NamedTuple):
+    """A task with its training samples, before groups are made; None if it has none."""
+
+    task: Task
+    model: Any = None
+    rows: TransformedRows | None = None
     seconds: float = 0.0
 
 
@@ -49,7 +102,7 @@ def groups_of(
     *,
     stack: bool | str,
     n_jobs: int,
-) -> Iterator[list[Prepared]]:
+) -> Iterator[Group]:
     """Share tasks out into groups, the units of work of a parallel search.
 
     Transformers are fitted here, once for all tasks with the same settings of them on the same
@@ -68,8 +121,7 @@ def groups_of(
 
     Yields
     ------
-    group : list of Prepared
-        One task, or several that are trained as one.
+    group : Group
     """
     never = not isinstance(stack, str) and not stack
     alike: dict[Any, list] = defaultdict(list)
@@ -81,20 +133,46 @@ def groups_of(
         # Nothing here may hold a network when it is no longer needed.
         members = alike.pop(key)
         if key[0] == "alone":
-            yield [Prepared(members[0][0])]
+            yield Group([Prepared(members[0][0])], [])
             continue
         samples: dict[int | None, Any] = {}
-        ready: list[Any] = [_prepared(task, model, data, samples) for task, model in members]
+        ready: list[Any] = [_ready(task, model, data, samples) for task, model in members]
         del members, samples
-        yield from ([each] for each in ready if each.fit is None)
-        ready = [each for each in ready if each.fit is not None]
+        yield from (Group([Prepared(each.task)], []) for each in ready if each.rows is None)
+        ready = [each for each in ready if each.rows is not None]
         always = not isinstance(stack, str)
-        for places in groups_to_fit([each.fit for each in ready], n_jobs, always=always):
-            group = [ready[place] for place in places]
+        fits = [_fit_of(each.model, each.rows) for each in ready]
+        cuts = groups_to_fit(fits, n_jobs, always=always)
+        del fits
+        for places in cuts:
+            group = _group([ready[place] for place in places])
             for place in places:
                 ready[place] = None
             yield group
             del group
+
+
+def _group(members: Sequence[_Ready]) -> Group:
+    if len(members) == 1:
+        return Group([Prepared(members[0].task)], [])
+    rows = {
+        id(each.rows): each.rows
+        for each in members
+        if each.rows is not None and each.rows.transformers
+    }
+    places = {key: place for place, key in enumerate(rows)}
+    return Group(
+        [
+            Prepared(each.task, each.model, places.get(id(each.rows)), each.seconds)
+            for each in members
+        ],
+        list(rows.values()),
+    )
+
+
+def _fit_of(model: Any, rows: TransformedRows) -> Fit:
+    classifier = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    return Fit(classifier, rows.X, rows.y, rows.weight)
 
 
 def _transformer_key(model: Any, data: SearchData) -> Any:
@@ -115,9 +193,7 @@ def _transformer_key(model: Any, data: SearchData) -> Any:
         return None
 
 
-def _prepared(
-    task: Task, model: Any, data: SearchData, samples: dict[int | None, Any]
-) -> Prepared:
+def _ready(task: Task, model: Any, data: SearchData, samples: dict[int | None, Any]) -> _Ready:
     """Fit the transformers of a task on its samples, unless that was done before."""
     seconds = 0.0
     if task.split not in samples:
@@ -129,27 +205,33 @@ def _prepared(
             samples[task.split] = None
         seconds = perf_counter() - start
     if samples[task.split] is None:
-        return Prepared(task)
-    X, y, weight, transformers = samples[task.split]
-    classifier = model.steps[-1][1] if isinstance(model, Pipeline) else model
-    return Prepared(task, model, Fit(classifier, X, y, weight), transformers, seconds)
+        return _Ready(task)
+    return _Ready(task, model, samples[task.split], seconds)
 
 
-def _transformed(model: Any, task: Task, data: SearchData) -> tuple[Any, Any, Any, Any]:
+def _transformed(model: Any, task: Task, data: SearchData) -> TransformedRows:
     X, y, params = data.to_train(task.split)
     weight = next(iter(params.values()), None)
     if not isinstance(model, Pipeline) or len(model.steps) == 1:
-        return X, y, weight, ()
+        return TransformedRows(X, y, weight, ())
     head = clone(model[:-1])
-    return head.fit_transform(X, y), y, weight, head.steps
+    return TransformedRows(head.fit_transform(X, y), y, weight, head.steps)
 
 
-def fit_stacked(group: Sequence[Prepared], error_score: Any) -> list[Fitted]:
-    """Fit a group of several tasks.
+def fit_stacked(
+    members: Sequence[Prepared],
+    rows: Sequence[TransformedRows],
+    data: SearchData,
+    error_score: Any,
+) -> list[Fitted]:
+    """Fit several tasks of a group.
 
     Parameters
     ----------
-    group : list of Prepared
+    members : list of Prepared
+    rows : list of TransformedRows
+        Those of the group.
+    data : SearchData
     error_score : float or "raise"
         Whether the error of a failed fit is raised.
 
@@ -158,9 +240,20 @@ def fit_stacked(group: Sequence[Prepared], error_score: Any) -> list[Fitted]:
     fitted : list of Fitted
         In the order of the tasks.
     """
+    of_split: dict[int | None, TransformedRows] = {}
+    trained_on = []
+    for each in members:
+        if each.place is not None:
+            trained_on.append(rows[each.place])
+            continue
+        if each.task.split not in of_split:
+            of_split[each.task.split] = _transformed(each.model, each.task, data)
+        trained_on.append(of_split[each.task.split])
     fitted = []
-    results = fit_together([each.fit for each in group])
-    for each, result in zip(group, results, strict=True):
+    results = fit_together(
+        [_fit_of(each.model, own) for each, own in zip(members, trained_on, strict=True)]
+    )
+    for each, own, result in zip(members, trained_on, results, strict=True):
         seconds = result.seconds + each.seconds
         if result.error is not None:
             if isinstance(error_score, str):
@@ -169,7 +262,7 @@ def fit_stacked(group: Sequence[Prepared], error_score: Any) -> list[Fitted]:
             fitted.append(Fitted(None, seconds, text, result.n_together))
             continue
         if isinstance(each.model, Pipeline):
-            each.model.steps = [*each.transformers, each.model.steps[-1]]
+            each.model.steps = [*own.transformers, each.model.steps[-1]]
         fitted.append(Fitted(each.model, seconds, None, result.n_together))
     return fitted
 
@@ -188,4 +281,8 @@ def with_own_transformers(model: Any) -> Any:
     """
     if type(model) is Pipeline:
         model.steps = [*copy.deepcopy(model.steps[:-1]), model.steps[-1]]
+        for _, step in model.steps[:-1]:
+            # Those that may write into their X do not get along with one another in a vote.
+            if hasattr(step, "get_params") and "copy" in step.get_params(deep=False):
+                step.set_params(copy=True)
     return model

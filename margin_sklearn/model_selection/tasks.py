@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.rows import take_rows
+from ..data.rows import n_bytes, take_rows
 from .candidates import Settings
 
 __all__ = ["Fitted", "Outcome", "Scored", "SearchData", "Split", "Task", "without_estimator"]
@@ -102,6 +102,9 @@ class SearchData:
         Row indices of the folds.
     pairwise : bool, default=False
         Whether X has a column for each sample, so that training samples select columns too.
+    may_write : bool, default=False
+        Whether a fit or a prediction may write into X, as a transformer with ``copy=False``
+        does: each is then given a copy.
     """
 
     X: Any
@@ -111,6 +114,13 @@ class SearchData:
     margin_params: Mapping[str, Any] = field(default_factory=dict)
     splits: Sequence[Split] = ()
     pairwise: bool = False
+    may_write: bool = False
+
+    def __sizeof__(self) -> int:
+        # Engines that run on several machines send large arguments once, not with each call,
+        # and know only the size of the object itself.
+        parts = (self.X, self.y, *self.fit_params.values(), *self.score_params.values())
+        return object.__sizeof__(self) + sum(n_bytes(part) for part in parts)
 
     def to_train(self, split: int | None) -> tuple[Any, NDArray[Any], Mapping[str, Any]]:
         """X, y and keyword arguments to fit on all samples (None) or in a fold.
@@ -124,7 +134,7 @@ class SearchData:
         X, y, fit_params
         """
         if split is None:
-            return self.X, self.y, self.fit_params
+            return self._everything(), self.y, self.fit_params
         train, _ = self.splits[split]
         return self._rows(train, train), self.y[train], self._sliced(self.fit_params, train)
 
@@ -140,9 +150,14 @@ class SearchData:
         X, y, score_params
         """
         if split is None:
-            return self.X, self.y, self.margin_params
+            return self._everything(), self.y, self.margin_params
         train, test = self.splits[split]
         return self._rows(test, train), self.y[test], self._sliced(self.score_params, test)
+
+    def _everything(self) -> Any:
+        if not self.may_write:
+            return self.X
+        return self.X.copy() if self.pairwise else take_rows(self.X, np.arange(len(self.y)))
 
     def _rows(self, rows: NDArray[np.intp], train: NDArray[np.intp]) -> Any:
         return self.X[np.ix_(rows, train)] if self.pairwise else take_rows(self.X, rows)

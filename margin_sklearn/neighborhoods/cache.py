@@ -1,6 +1,8 @@
 """Cache of results that do not depend on the network, shared by all candidates of a search."""
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 
 __all__ = ["PERTURBED_SAMPLES", "ByteBoundedCache", "clear_cache"]
@@ -37,6 +39,13 @@ class ByteBoundedCache:
         self._values = OrderedDict()
         # One event per key being computed: set when the computation returns or raises.
         self._computed = {}
+        if hasattr(os, "register_at_fork"):
+            forked = weakref.WeakMethod(self._after_fork)
+            os.register_at_fork(after_in_child=lambda: (method := forked()) and method())
+
+    def _after_fork(self):
+        """In the child, nobody holds the lock or computes what is missing."""
+        self._lock, self._computed = threading.Lock(), {}
 
     def __len__(self):
         with self._lock:

@@ -3,6 +3,7 @@
 import copy
 from functools import cached_property
 
+import joblib
 import numpy as np
 import scipy.sparse
 import torch
@@ -36,7 +37,8 @@ class TransformedRows:
     @cached_property
     def rows(self):
         """All samples, transformed at once."""
-        X = self.network.transform(self._X)
+        given = _copied(self._X) if self._written_to() else self._X
+        X = self.network.transform(given)
         return X.tocsr() if hasattr(X, "tocsr") else X
 
     @cached_property
@@ -98,6 +100,19 @@ class TransformedRows:
         same : bool
         """
         return _signature(self.first) == signature
+
+    def _written_to(self):
+        """Whether the transformers write into their input, as those with copy=False do."""
+        if not self.network.transformers:
+            return False
+        try:
+            first = take_rows(self._X, slice(0, 1))
+            given = _copied(first)
+            self.network.transform(given)
+            return joblib.hash(given) != joblib.hash(_copied(first))
+        except Exception:
+            # They do not take a single sample.
+            return True
 
     def _alone(self):
         # A copy: transformers with copy=False work in place.

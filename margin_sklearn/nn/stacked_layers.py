@@ -30,10 +30,11 @@ def layers_key(module):
     if type(module) not in (MLP, nn.Sequential):
         return None
     layers = list(module)
-    # A layer that occurs twice has weights that are shared.
-    if len({*map(id, layers)}) < len(layers) or not all(
-        _known(layer, place) for place, layer in enumerate(layers)
-    ):
+    named = [*module.named_parameters(remove_duplicate=False)]
+    # A layer that occurs twice has weights that are shared, and so have tied layers.
+    if len({*map(id, layers)}) < len(layers) or len({id(p) for _, p in named}) < len(named):
+        return None
+    if not all(_known(layer, place) for place, layer in enumerate(layers)):
         return None
     return tuple("Dropout" if type(layer) is nn.Dropout else repr(layer) for layer in layers)
 

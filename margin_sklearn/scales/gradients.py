@@ -76,7 +76,8 @@ def distance_together(stack: StackedModules, x: torch.Tensor, y: torch.Tensor) -
     """
     inputs = x.detach().expand(len(stack), *x.shape).clone().requires_grad_()
     with torch.enable_grad():
-        logits = stack.logits(inputs)
+        # Of a copy, because a first layer may work in place.
+        logits = stack.logits(inputs.clone())
         margin = logit_margins(logits.flatten(0, 1), y.repeat(len(stack)))
         (gradient,) = torch.autograd.grad(margin.sum(), inputs)
     norm = row_norms(gradient.flatten(0, 1))

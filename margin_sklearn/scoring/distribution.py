@@ -83,12 +83,15 @@ class MarginDistribution:
     weight : ndarray of shape (n_cases,) or None
     floor, ceiling : float or None
         In the units of the margins.
+    unit : float, default=1.0
+        δ for distances, the median distance of a sample to its nearest neighbor; otherwise 1.
     """
 
     values: np.ndarray
     weight: np.ndarray | None
     floor: float | None
     ceiling: float | None
+    unit: float = 1.0
 
     def margins(self):
         """All margins as one vector, those of a case next to each other."""
@@ -183,4 +186,4 @@ def distribution_at(points, settings=DEFAULT):
     floor, ceiling = (
         None if bound is None else bound * unit for bound in (settings.floor, settings.ceiling)
     )
-    return MarginDistribution(values, points.weight, floor, ceiling)
+    return MarginDistribution(values, points.weight, floor, ceiling, unit)

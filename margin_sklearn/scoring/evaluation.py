@@ -51,8 +51,8 @@ def margins(estimator, X, y, *, scale=None):
     >>> from margin_sklearn import margins
     >>> X, y = load_iris(return_X_y=True)
     >>> model = LogisticRegression(max_iter=1000).fit(X, y)
-    >>> ((margins(model, X, y) > 0) == (model.predict(X) == y)).all()
-    np.True_
+    >>> bool(((margins(model, X, y) > 0) == (model.predict(X) == y)).all())
+    True
     """
     network = as_network(estimator)
     X, class_index = check_samples(network, X, y)

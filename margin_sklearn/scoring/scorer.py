@@ -11,13 +11,14 @@ from sklearn.utils.metadata_routing import UNUSED
 from ..adapters.registry import as_network
 from ..data.weights import check_sample_weight
 from ..exceptions import warn_caller
+from ..versions import Versioned
 from .distribution import DEFAULT, DistributionSettings, margin_distribution
 from .evaluation import encode_samples
 
 __all__ = ["MarginAUCScorer", "make_margin_auc_scorer", "margin_auc_score"]
 
 
-class MarginAUCScorer(BaseEstimator):
+class MarginAUCScorer(Versioned, BaseEstimator):
     """Area under the distribution of scaled margins: ``scorer(estimator, X, y)``.
 
     ``margin_auc_score`` is an instance, with the settings that ranked networks best in our

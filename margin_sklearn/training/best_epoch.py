@@ -61,6 +61,25 @@ class BestEpoch(Callback):
         # The samples are not to be pickled with the network.
         self.points_ = None
 
+    def kept(self):
+        """What is known of the best epoch during training, as containers of tensors.
+
+        Returns
+        -------
+        state : dict
+        """
+        best = self.best_
+        return {
+            "score": self.score_,
+            "epoch": self.epoch_,
+            "best": None if best is None else {"weights": best.weights, "extra": best.extra},
+        }
+
+    def take_up(self, state):
+        """Continue from what was known, from :meth:`kept`."""
+        self.score_, self.epoch_ = state["score"], state["epoch"]
+        self.best_ = None if state["best"] is None else NetState(**state["best"])
+
     def conclude(self, net):
         """Forget the epoch if the network has other weights after all."""
         if self.best_ is not None and not self.best_.holds(net):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from skorch.callbacks import EpochTimer, PrintLog
 
 from ..data.batches import Batches, Samples
 from ..nn.losses import CRITERIA
@@ -16,7 +17,9 @@ __all__ = [
     "TrainingSettings",
     "build_module",
     "build_net",
+    "callbacks_in_order",
     "copied_callback",
+    "module_of",
 ]
 
 # The optimizers that can be named by a string.
@@ -149,6 +152,44 @@ def build_net(settings, module, callbacks, *, n_classes, device, **running):
     return net.initialize()
 
 
+def callbacks_in_order(users, log, *, first, after, last):
+    """All callbacks of a training, in calling order, with names that differ from the user's.
+
+    Parameters
+    ----------
+    users : list
+        Callbacks of the user's, or (name, callback) tuples.
+    log : bool
+        Whether skorch's table of the epochs is printed.
+    first, after, last : dict of str to callback or None
+        This package's: before the user's, after them, and after the table.
+
+    Returns
+    -------
+    callbacks : list
+    """
+    taken = {entry[0] for entry in users if isinstance(entry, tuple)}
+
+    def named(callbacks):
+        return [
+            (_free_name(name, taken), callback)
+            for name, callback in callbacks.items()
+            if callback is not None
+        ]
+
+    timer = {"epoch_timer": EpochTimer()} if log else {}
+    # Five numbers would take most of the table's width.
+    table = {"print_log": PrintLog(keys_ignored="train_margin_quantiles")} if log else {}
+    return [*named(timer | first), *users, *named(after | table), *named(last)]
+
+
+def _free_name(name, taken):
+    """A name for a callback of this package that no user callback has."""
+    while name in taken:
+        name += "_"
+    return name
+
+
 def copied_callback(entry):
     """Copy a callback or a (name, callback) tuple; share attributes that cannot be copied.
 
@@ -167,6 +208,29 @@ def copied_callback(entry):
         except Exception:
             vars(copied)[name] = value
     return copied
+
+
+def module_of(settings, input_shape, n_classes):
+    """Build the module of a training.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    input_shape : tuple of int
+        Shape of a sample.
+    n_classes : int
+
+    Returns
+    -------
+    module : torch.nn.Module
+        On the CPU.
+    """
+    return build_module(
+        settings.module,
+        settings.of_part("module"),
+        input_shape=input_shape,
+        n_classes=n_classes,
+    )
 
 
 def build_module(module, parameters, **fixed_by_data):

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,13 @@ from skorch.exceptions import SkorchException
 
 from ..adapters.network import Network, full_precision
 from ..nn.layer_kinds import is_batch_norm
+from ..nn.randomness import draws_in_forward_only
 from ..nn.weighted_loss import combination
 from .interrupts import interrupts_put_off
+from .monitored_scores import explain_monitor
 from .pickling import state_for_pickling, state_for_training
 from .schedules import continued_schedule
+from .stopping import StopTraining
 
 __all__ = ["MarginNet"]
 
@@ -54,6 +57,8 @@ class MarginNet(ClassifierMixin, NeuralNet):
     # Combines weighted losses into one, during training with weights.
     _combine: Any = None
     _plain_zero_grad = False
+    # What the forward pass draws random numbers from.
+    _stream: Any = nullcontext()
     # Names of the settings that the user gave to each group of parameters.
     _own_settings: Any = ()
     # Whether fused=True was chosen by this package, so that a sparse gradient may undo it.
@@ -190,10 +195,13 @@ class MarginNet(ClassifierMixin, NeuralNet):
                     group["initial_lr"] = lr
         self.lr, self.batch_size = lr, batch_size
 
-    def train(self, samples, epochs):
-        """Train for this many more epochs, unless a callback or Ctrl-C stops training."""
+    def train(self, samples, epochs, n_done=0):
+        """Train for this many more epochs, unless a callback or Ctrl-C stops training.
+
+        The first ``n_done`` of them need not be made.
+        """
         self.max_epochs = epochs
-        return self.partial_fit(samples)
+        return self.partial_fit(samples, epochs=epochs - n_done)
 
     def train_step(self, batch, **fit_params):
         """One optimization step on a batch; skorch's own if the optimizer needs a closure."""
@@ -226,7 +234,8 @@ class MarginNet(ClassifierMixin, NeuralNet):
         """Forward and backward pass; the batch is already on the device."""
         self._set_training(True)
         x, labels = batch
-        y_pred = full_precision(self.module_(x, **fit_params))
+        with self._stream:
+            y_pred = full_precision(self.module_(x, **fit_params))
         loss = self.get_loss(y_pred, labels, X=x, training=True)
         loss.backward()
         return {"loss": loss, "y_pred": y_pred}
@@ -243,6 +252,20 @@ class MarginNet(ClassifierMixin, NeuralNet):
         super().initialize_callbacks()
         self._listeners = {}
         return self
+
+    @contextmanager
+    def drawing(self, stream, user_callbacks):
+        """Draw from a stream; others may between two steps if only the forward pass draws."""
+        parts = (self.module_, self.criterion_, self.optimizer_)
+        if user_callbacks or not draws_in_forward_only(*parts):
+            with stream:
+                yield
+            return
+        self._stream = stream
+        try:
+            yield
+        finally:
+            del self._stream
 
     @contextmanager
     def calling(self, callbacks):
@@ -298,26 +321,15 @@ class MarginNet(ClassifierMixin, NeuralNet):
         self.interrupted_ = False
         try:
             return super().fit_loop(X, y, epochs=epochs, **fit_params)
-        except KeyboardInterrupt:
-            # Callbacks stop training between epochs; a user mostly interrupts within one.
-            self.interrupted_ = bool(self.history) and "train_loss" not in self.history[-1]
+        except KeyboardInterrupt as stop:
+            # Callbacks of users stop training between epochs as Ctrl-C does.
+            between = bool(self.history) and "train_loss" in self.history[-1]
+            by_callback = isinstance(stop, StopTraining) or self.records_batches
+            self.interrupted_ = not (between and by_callback)
             raise
         except (KeyError, ValueError, SkorchException) as error:
-            self._explain_monitor(error)
+            explain_monitor(error, self.history, self.callbacks_)
             raise
-
-    def _explain_monitor(self, error):
-        """Raise a clearer error if a callback monitors a score that is not in the history."""
-        row = self.history[-1] if self.history else {}
-        for name, callback in self.callbacks_:
-            wanted = getattr(callback, "monitor", None)
-            if isinstance(wanted, str) and wanted not in row and wanted in str(error):
-                raise ValueError(
-                    f"The callback {name!r} monitors {wanted!r}, which is not in the history: "
-                    "no sample is held out, so there are no validation scores. Monitor "
-                    "'train_loss' ('train_loss_best' in Checkpoint), give scoring callbacks "
-                    "on_train=True, or set restore_best='margin_auc' to keep the best epoch."
-                ) from error
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """One pass over the batches; records ``train_loss``, the mean over the samples."""
@@ -363,7 +375,7 @@ class MarginNet(ClassifierMixin, NeuralNet):
     # --- pickling -------------------------------------------------------------------
 
     def __getstate__(self):
-        return {**state_for_pickling(vars(self)), "_listeners": {}}
+        return {**state_for_pickling(vars(self)), "_listeners": {}, "_stream": nullcontext()}
 
     def __setstate__(self, state):
         self.__dict__.update(state_for_training(state, self._check_device))

@@ -11,6 +11,7 @@ class ProgressBar(Callback):
     def on_train_begin(self, net, **kwargs):
         from tqdm.auto import tqdm
 
+        self.before_ = len(net.history)
         self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc="fit")
 
     def on_epoch_end(self, net, **kwargs):
@@ -21,7 +22,8 @@ class ProgressBar(Callback):
             margin=f"{row['train_margin']:.3g}",
             refresh=False,
         )
-        self.bar_.update()
+        # A training that was resumed has epochs that it did not make.
+        self.bar_.update(len(net.history) - self.before_ - self.bar_.n)
 
     def on_train_end(self, net, **kwargs):
         self.close()

@@ -1,6 +1,6 @@
 """TrainingRun: train one network, continue its training, and predict with it."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 
 import torch
 from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
@@ -9,6 +9,7 @@ from ..data.batches import Samples
 from ..data.precision import largest_value, refuse_large, warn_of_rounding
 from ..exceptions import warn_caller
 from ..runtime import (
+    GeneratorStream,
     generator_state,
     recording,
     second_generator,
@@ -16,7 +17,7 @@ from ..runtime import (
     torch_threads,
 )
 from .best_epoch import BestEpoch
-from .build import build_module, build_net, copied_callback
+from .build import build_net, callbacks_in_order, copied_callback, module_of
 from .interrupts import finish_import_of_torch
 from .margin_history import MarginHistory
 from .progress_bar import ProgressBar
@@ -53,6 +54,8 @@ class TrainingRun:
     net : MarginNet
     settings : TrainingSettings
         The settings of the last training.
+    input_shape : tuple of int
+        Shape of a sample.
     flops : float
         Floating-point operations of a forward pass per sample.
     margin_history : MarginHistory
@@ -69,63 +72,65 @@ class TrainingRun:
 
     def __init__(self, settings, X, *, n_classes, device, seed, names=None):
         finish_import_of_torch()
-        self.settings = settings
+        self.seed = seed
+        self.input_shape = tuple(int(side) for side in X.shape[1:])
         with seeded(device, seed), recording():
-            module = build_module(
-                settings.module,
-                settings.of_part("module"),
-                input_shape=tuple(int(side) for side in X.shape[1:]),
-                n_classes=n_classes,
-            ).to(device)
+            module = module_of(settings, self.input_shape, n_classes).to(device)
             dtype, self.flops = try_module(
                 module, X, largest_value(X), n_classes, device, names
             )
             batch_size = settings.batch_size if settings.batch_size > 0 else X.shape[0]
             # A step is a forward pass plus a backward pass of twice as many operations.
             one_thread = 3 * self.flops * batch_size < ONE_THREAD_FLOPS
-            self.margin_history = MarginHistory()
-            self.best_epoch = None if settings.restore_best is None else BestEpoch()
-            self.separation = Separation(self.margin_history, settings.stop, settings.share)
-            self.progress = ProgressBar() if settings.verbose == 1 else None
-            # Copies, because fit must not change constructor arguments.
-            users = [copied_callback(entry) for entry in settings.callbacks or []]
-            self.net = build_net(
-                settings,
-                module,
-                self._in_order(users),
-                n_classes=n_classes,
-                device=device,
-                input_dtype=dtype,
-                n_threads=1 if one_thread else None,
-                records_batches=bool(users),
-            )
+            n_threads = 1 if one_thread else None
+            self.build(settings, module, n_classes, device, dtype, n_threads)
             try_criterion(self.net.criterion_, n_classes, device)
             self.generators = generator_state(device)
         self.order_state = second_generator(seed).get_state()
 
-    def _in_order(self, users):
-        """All callbacks in calling order."""
-        log = self.settings.verbose >= 2
-        ours = {
-            "epoch_timer": EpochTimer() if log else None,
-            "margin_history": self.margin_history,
-            "best_epoch": self.best_epoch,
-        }
-        after = {"progress_bar": self.progress, "print_log": PrintLog() if log else None}
-        taken = {entry[0] for entry in users if isinstance(entry, tuple)}
-
-        def named(callbacks):
-            return [
-                (_free_name(name, taken), callback)
-                for name, callback in callbacks.items()
-                if callback is not None
-            ]
-
-        return [*named(ours), *users, *named(after), *named({"separation": self.separation})]
+    def build(self, settings, module, n_classes, device, input_dtype, n_threads):
+        """Build the callbacks, and the net around a module."""
+        self.settings = settings
+        self.margin_history = MarginHistory()
+        self.best_epoch = None if settings.restore_best is None else BestEpoch()
+        self.separation = Separation(self.margin_history, settings.stop, settings.share)
+        self.progress = ProgressBar() if settings.verbose == 1 else None
+        # Copies, because fit must not change constructor arguments.
+        users = [copied_callback(entry) for entry in settings.callbacks or []]
+        self.net = build_net(
+            settings,
+            module,
+            callbacks_in_order(
+                users,
+                settings.verbose >= 2,
+                first={
+                    "margin_history": self.margin_history,
+                    "best_epoch": self.best_epoch,
+                },
+                after={"progress_bar": self.progress},
+                last={"separation": self.separation},
+            ),
+            n_classes=n_classes,
+            device=device,
+            input_dtype=input_dtype,
+            n_threads=n_threads,
+            records_batches=bool(users),
+        )
 
     def _entry(self, callback):
         """The net's (name, callback) entry of a callback."""
         return next(entry for entry in self.net.callbacks_ if entry[1] is callback)
+
+    @property
+    def user_callbacks(self):
+        """The net's (name, callback) entries of the user's callbacks."""
+        ours = (self.margin_history, self.best_epoch, self.separation, self.progress)
+        log = (EpochTimer, PrintLog) if self.settings.verbose >= 2 else ()
+        return [
+            entry
+            for entry in self.net.callbacks_
+            if not any(entry[1] is callback for callback in ours) and type(entry[1]) not in log
+        ]
 
     def _others(self):
         """The (name, callback) entries called between margin history and separation."""
@@ -183,7 +188,7 @@ class TrainingRun:
         warn_of_rounding(X, largest, dtype, names)
         return Samples(X, class_index, weight, self.device, dtype)
 
-    def fit(self, samples, epochs, *, watch=None):
+    def fit(self, samples, epochs, *, watch=None, checkpoint=None):
         """Train for a number of epochs.
 
         Parameters
@@ -191,7 +196,10 @@ class TrainingRun:
         samples : Samples
         epochs : int
         watch : skorch.callbacks.Callback, default=None
-            Called in this training only, before separation is checked.
+            Called in this training only, as soon as the margins of an epoch are known: others
+            may change the network or end training.
+        checkpoint : Checkpoint, default=None
+            Called last; the training resumes from it.
 
         Returns
         -------
@@ -205,13 +213,20 @@ class TrainingRun:
         scheduling = [] if schedule is None else [("lr_schedule", schedule)]
         callbacks = [
             self._entry(self.margin_history),
+            *watching,
             *scheduling,
             *self._others(),
-            *watching,
             # Last, because the others may change the network and this one may stop training.
             self._entry(self.separation),
         ]
-        return self._train(callbacks, samples, epochs, self.separation, schedule)
+        if checkpoint is None:
+            return self._train(callbacks, samples, epochs, self.separation, schedule)
+        stream = GeneratorStream(self.device, self.generators)
+        checkpoint.prepare(self, samples, epochs, schedule, watch, stream)
+        callbacks.append(("checkpoint", checkpoint))
+        return self._train(
+            callbacks, samples, epochs, self.separation, schedule, checkpoint, stream
+        )
 
     def fit_guarded(self, samples, epochs, guard, *, freeze_batch_norm):
         """Continue training with a callback that selects samples and undoes bad epochs.
@@ -225,7 +240,8 @@ class TrainingRun:
         epochs : int
         guard : skorch.callbacks.Callback
             Must have a method ``conclude(net, samples, weights_changed)`` that returns the
-            margins of all samples.
+            margins of all samples, and ``last``, a callback to be called after the others,
+            which may change the weights.
         freeze_batch_norm : bool
 
         Returns
@@ -237,6 +253,7 @@ class TrainingRun:
             self._entry(self.margin_history),
             ("guard", guard),
             *(entry for entry in self._others() if not isinstance(entry[1], LRScheduler)),
+            ("guard_last", guard.last),
         ]
         with self.net.guarded(freeze_batch_norm):
             margins = self._train(callbacks, samples, epochs, guard)
@@ -270,7 +287,9 @@ class TrainingRun:
         with recording(), self._threads():
             self.separation.conclude(self.net, samples, weights_changed=False)
 
-    def _train(self, callbacks, samples, epochs, last, schedule=None):
+    def _train(
+        self, callbacks, samples, epochs, last, schedule=None, checkpoint=None, stream=None
+    ):
         finish_import_of_torch()
         net = self.net
         if net.batch_size == 1 or len(samples) == 1:
@@ -283,11 +302,12 @@ class TrainingRun:
         order = torch.Generator()
         order.set_state(self.order_state)
         samples.draw_from(order)
-        with seeded(self.device, state=self.generators), recording(), self._threads():
+        stream = stream or GeneratorStream(self.device, self.generators)
+        with closing(stream), recording(), self._threads():
             try:
-                with net.calling(callbacks):
+                with net.calling(callbacks), net.drawing(stream, self.user_callbacks):
                     with nullcontext() if samples.weight is None else net.weighting():
-                        net.train(samples, epochs)
+                        net.train(samples, epochs, getattr(checkpoint, "n_done", 0))
                     # After all callbacks, because they may have changed the weights.
                     with net.interrupts_noted():
                         if schedule is not None:
@@ -298,7 +318,10 @@ class TrainingRun:
             finally:
                 if self.progress is not None:
                     self.progress.close()
-            self.generators = generator_state(self.device)
+            self.generators = stream.state
+            if checkpoint is not None and not self.interrupted:
+                with net.interrupts_noted():
+                    checkpoint.write()
         self.order_state = order.get_state()
         if self.interrupted:
             warn_caller(
@@ -373,10 +396,3 @@ class TrainingRun:
                 vars(part).update(before)
             state.restore(self.net)
             raise
-
-
-def _free_name(name, taken):
-    """A name for a callback of this package that no user callback has."""
-    while name in taken:
-        name += "_"
-    return name

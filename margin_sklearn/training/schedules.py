@@ -166,6 +166,25 @@ class Schedule(Callback):
             with self._explained(net.optimizer_):
                 self.scheduler_.step()
 
+    def kept(self):
+        """The position in the schedule.
+
+        Returns
+        -------
+        state : dict
+        """
+        scheduler = self.scheduler_
+        return {
+            "step": self.step_,
+            "scheduler": None if scheduler is None else scheduler.state_dict(),
+        }
+
+    def take_up(self, state):
+        """Continue from a position, from :meth:`kept`; the optimizer has its rates already."""
+        self.step_ = state["step"]
+        if self.scheduler_ is not None:
+            self.scheduler_.load_state_dict(state["scheduler"])
+
     def conclude(self, net):
         """Set learning rates and momenta as before the training, after all callbacks."""
         for group, before in zip(net.optimizer_.param_groups, self.before_, strict=False):

@@ -14,6 +14,7 @@ from ..nn.losses import CRITERIA
 from ..nn.stacked_layers import layers_key
 from ..nn.stacked_modules import StackedModules, architecture
 from ..runtime import recording, seeded, torch_threads
+from .margin_history import note_margins
 from .schedules import SCHEDULES, rates_of_steps
 from .stacked_optimizers import optimizer_key, stacked_optimizer
 
@@ -101,17 +102,12 @@ class StackedTraining:
     samples : list of Samples
         Those of each run; runs may share an object.
     epochs : int
-    keep_margins : bool, default=False
-        Whether to keep the margins of every sample in every epoch.
-
-    Attributes
-    ----------
-    margins : list of torch.Tensor of float32 of shape (n_runs, n_samples)
-        One per epoch, from the training passes, in the order of the samples.
+    watches : list of EpochWatch or None, default=None
+        One for each run, which sees its margins.
     """
 
-    def __init__(self, runs, samples, epochs, keep_margins=False):
-        self.keep_margins, self.margins = keep_margins, []
+    def __init__(self, runs, samples, epochs, watches=None):
+        self.watches = [] if watches is None else watches
         self.runs, self.samples, self.epochs = runs, samples, epochs
         self.device = runs[0].device
         self.n = len(samples[0])
@@ -175,6 +171,8 @@ class StackedTraining:
         optimizer = stacked_optimizer([run.net.optimizer_ for run in self.runs], stack.flat)
         self._gradients = torch.zeros_like(stack.flat)
         threads = self.runs[0].net.n_threads if self.device.type == "cpu" else None
+        for watch in self.watches:
+            watch.begin(self.epochs)
         stack.bind()
         try:
             with (
@@ -208,10 +206,11 @@ class StackedTraining:
             losses.append(loss.detach())
             logits.append(found.detach())
             step += 1
-        margins = self._margins(torch.cat(logits, dim=1), self.y[order])
-        if self.keep_margins:
-            place = order - self.first.to(order.device)
-            self.margins.append(torch.empty_like(margins).scatter_(1, place, margins).cpu())
+        found = torch.cat(logits, dim=1)
+        margins = self._margins(found, self.y[order])
+        places = order - self.first.to(order.device)
+        for k, watch in enumerate(self.watches):
+            watch.add(places[k], margins[k], found[k] if watch.wants_logits else None)
         self._record(torch.stack(losses), margins)
         self._check_separation(stack, order, margins)
 
@@ -241,13 +240,16 @@ class StackedTraining:
         """Add a row to the history of each run; note the runs that diverged."""
         sizes = np.diff([*self.starts, self.n])
         mean_loss = np.average(losses.double().cpu().numpy(), axis=0, weights=sizes)
-        accuracy = (margins > 0).float().mean(dim=1).tolist()
-        margin = margins.mean(dim=1).tolist()
         for k, run in enumerate(self.runs):
             if self.errors[k] is None:
-                self.errors[k] = _note_epoch(
-                    run.net, float(mean_loss[k]), len(sizes), accuracy[k], margin[k]
-                )
+                self.errors[k] = _note_epoch(run.net, float(mean_loss[k]), len(sizes))
+        note_margins(
+            [
+                run.net if error is None else None
+                for run, error in zip(self.runs, self.errors, strict=True)
+            ],
+            margins,
+        )
 
     def _check_separation(self, stack, order, margins):
         """As :class:`~margin_sklearn.training.stopping.Separation`, most of it at once."""
@@ -275,7 +277,7 @@ class StackedTraining:
             )
 
 
-def _note_epoch(net, loss, n_batches, accuracy, margin):
+def _note_epoch(net, loss, n_batches):
     """Add an epoch to the history, as skorch's loop does; the error if training diverged."""
     net.history.new_epoch()
     net.history.record("epoch", len(net.history))
@@ -283,6 +285,4 @@ def _note_epoch(net, loss, n_batches, accuracy, margin):
     if error is None:
         net.history.record("train_loss", loss)
         net.history.record("train_batch_count", n_batches)
-        net.history.record("train_accuracy", accuracy)
-        net.history.record("train_margin", margin)
     return error

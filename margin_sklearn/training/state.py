@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["NetState"]
+__all__ = ["NetState", "with_tensors", "without_tensors"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class NetState:
     generators : list of torch.Tensor or None
         States of torch's random generators, from
         :func:`~margin_sklearn.runtime.generator_state`.
+    frozen : list of str or None
+        Parameters that are not trained (``requires_grad`` is False).
 
     Examples
     --------
@@ -49,6 +51,7 @@ class NetState:
     extra: dict = field(default_factory=dict)
     history: list | None = None
     generators: list | None = None
+    frozen: list | None = None
 
     @classmethod
     def copy(cls, net, *, optimizer=True, history=False, generators=None):
@@ -78,6 +81,7 @@ class NetState:
             },
             list(net.history) if history else None,
             None if generators is None else _copied(generators),
+            [name for name, part in _parameters(net).items() if not part.requires_grad],
         )
 
     def restore(self, net):
@@ -95,7 +99,11 @@ class NetState:
                     tensor.copy_(kept)
                 else:
                     # A buffer that follows the size of the batch.
-                    tensor.data = kept.clone()
+                    tensor.data = kept.to(tensor.device, copy=True)
+        if self.frozen is not None:
+            for name, parameter in _parameters(net).items():
+                if parameter.requires_grad is (name in self.frozen):
+                    parameter.requires_grad_(name not in self.frozen)
         for name, module in _with_extra_state(net).items():
             if name in self.extra:
                 module.set_extra_state(copy.deepcopy(self.extra[name]))
@@ -119,7 +127,8 @@ class NetState:
         """
         now = _tensors(net)
         return all(
-            name in now and torch.equal(now[name], kept) for name, kept in self.weights.items()
+            name in now and torch.equal(now[name], kept.to(now[name].device))
+            for name, kept in self.weights.items()
         )
 
     def to_tensors(self):
@@ -132,8 +141,8 @@ class NetState:
         """
         tensors: dict[str, torch.Tensor] = {}
         others = {
-            part: _without_tensors(getattr(self, part), part, tensors)
-            for part in ("weights", "optimizer", "extra", "history", "generators")
+            part: without_tensors(getattr(self, part), part, tensors)
+            for part in ("weights", "optimizer", "extra", "history", "generators", "frozen")
         }
         return tensors, others
 
@@ -150,7 +159,7 @@ class NetState:
         -------
         state : NetState
         """
-        return cls(**{part: _with_tensors(value, tensors) for part, value in others.items()})
+        return cls(**{part: with_tensors(value, tensors) for part, value in others.items()})
 
 
 def _with_extra_state(net):
@@ -167,6 +176,14 @@ def _parts(net):
     parts = {"module": net.module_, "criterion": net.criterion_}
     return {
         part: module for part, module in parts.items() if isinstance(module, torch.nn.Module)
+    }
+
+
+def _parameters(net):
+    return {
+        f"{part}.{name}": parameter
+        for part, module in _parts(net).items()
+        for name, parameter in module.named_parameters()
     }
 
 
@@ -189,8 +206,28 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _without_tensors(value, name, tensors):
-    """Replace the tensors in nested containers by their names, for JSON."""
+def without_tensors(value, name, tensors):
+    """Replace the tensors in nested containers by their names, for JSON.
+
+    Parameters
+    ----------
+    value : object
+        Numbers, strings, None, tensors, and dicts, lists and tuples of them.
+    name : str
+        What it is; tensors are named after it.
+    tensors : dict of str to torch.Tensor
+        The tensors are added to it.
+
+    Returns
+    -------
+    value : object
+        What JSON can store.
+
+    Raises
+    ------
+    TypeError
+        If there is anything else in it.
+    """
     if isinstance(value, torch.Tensor):
         tensors[name] = value
         return {"tensor": name}
@@ -200,9 +237,15 @@ def _without_tensors(value, name, tensors):
         return value
     if isinstance(value, dict):
         # A list of pairs, because keys may be numbers.
+        for key in value:
+            if not (key is None or isinstance(key, bool | int | float | str)):
+                raise TypeError(
+                    f"{name} in the training state has the key {key!r}, which cannot be "
+                    "stored without pickle: numbers and strings can."
+                )
         return {
             "dict": [
-                [key, _without_tensors(item, f"{name}.{key}", tensors)]
+                [key, without_tensors(item, f"{name}.{key}", tensors)]
                 for key, item in value.items()
             ]
         }
@@ -210,7 +253,7 @@ def _without_tensors(value, name, tensors):
         kind = "tuple" if isinstance(value, tuple) else "list"
         return {
             kind: [
-                _without_tensors(item, f"{name}.{place}", tensors)
+                without_tensors(item, f"{name}.{place}", tensors)
                 for place, item in enumerate(value)
             ]
         }
@@ -220,13 +263,24 @@ def _without_tensors(value, name, tensors):
     )
 
 
-def _with_tensors(value, tensors):
+def with_tensors(value, tensors):
+    """The inverse of :func:`without_tensors`.
+
+    Parameters
+    ----------
+    value : object
+    tensors : dict of str to torch.Tensor
+
+    Returns
+    -------
+    value : object
+    """
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()
     if kind == "tensor":
         return tensors[content]
     if kind == "dict":
-        return {key: _with_tensors(item, tensors) for key, item in content}
-    items = [_with_tensors(item, tensors) for item in content]
+        return {key: with_tensors(item, tensors) for key, item in content}
+    items = [with_tensors(item, tensors) for item in content]
     return tuple(items) if kind == "tuple" else items

@@ -20,12 +20,18 @@ from .logits import logits_of
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
+def logistic_regression_cv():
+    model = LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy")
+    if "use_legacy_attributes" in model.get_params():
+        # Newer versions of scikit-learn warn of the defaults.
+        model.set_params(use_legacy_attributes=False, l1_ratios=(0,))
+    return model
+
+
 LINEAR = [
     LogisticRegression(),
     LogisticRegression(fit_intercept=False),
-    LogisticRegressionCV(
-        Cs=2, cv=2, use_legacy_attributes=False, l1_ratios=(0,), scoring="accuracy"
-    ),
+    logistic_regression_cv(),
     LinearSVC(),
     LinearSVC(fit_intercept=False),
     LinearDiscriminantAnalysis(),

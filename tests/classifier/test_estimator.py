@@ -28,6 +28,12 @@ from margin_sklearn import (
 )
 from margin_sklearn.neighborhoods.perturbed import N_STEP_LENGTH
 
+# Every test of this module fits networks by themselves and stacked.
+pytestmark = pytest.mark.usefixtures("both_ways")
+# But a stacked network has its own dropout, and equals one of another kind of training only
+# up to rounding.
+only_alone = pytest.mark.parametrize("both_ways", ["alone"], indirect=True)
+
 SMALL = {
     "module__hidden_layer_sizes": (16,),
     "max_epochs": 5,
@@ -144,6 +150,7 @@ def test_a_diverging_fit_raises(digits):
 # --- input --------------------------------------------------------------------------------
 
 
+@only_alone
 def test_input_of_any_kind_gives_the_same_network(digits, tmp_path):
     X, y = np.round(digits[0]).astype(np.float32), digits[1]
     path = tmp_path / "X.npy"
@@ -169,6 +176,7 @@ def test_input_of_any_kind_gives_the_same_network(digits, tmp_path):
         np.testing.assert_array_equal(estimator.predict_proba(other), expected, kind)
 
 
+@only_alone
 def test_streamed_training_equals_resident_training(digits, monkeypatch):
     X, y = digits
     resident = MarginClassifier(**SMALL).fit(X, y)
@@ -234,7 +242,7 @@ def test_unusable_data_raise(X, y, match):
 
 
 def test_sparse_data_are_never_dense_as_a_whole(rng, monkeypatch):
-    X = scipy.sparse.random_array((1500, 3000), density=0.01, rng=rng, format="csr")
+    X = scipy.sparse.random_array((1500, 3000), density=0.01, random_state=rng, format="csr")
     y = np.arange(1500) % 2
     rows, toarray = [], scipy.sparse.csr_array.toarray
 
@@ -384,6 +392,7 @@ def test_a_criterion_without_reduction_cannot_be_weighted(iris):
 # --- going on -----------------------------------------------------------------------------
 
 
+@only_alone
 def test_a_warm_start_goes_on_as_if_never_stopped(digits):
     X, y = digits
     settings = {**SMALL, "module__dropout": 0.2, "lr_schedule": "constant"}
@@ -395,6 +404,7 @@ def test_a_warm_start_goes_on_as_if_never_stopped(digits):
     assert whole.loss_curve_ == parts.loss_curve_
 
 
+@only_alone
 def test_without_a_warm_start_fit_begins_anew(digits):
     estimator = MarginClassifier(**SMALL).fit(*digits)
     before = weights_of(clone(estimator).fit(*digits))
@@ -478,6 +488,7 @@ def test_a_fit_that_diverged_can_be_begun_anew(digits):
     assert estimator.set_params(lr=1e-3, criterion="cross_entropy").fit(*digits).n_iter_ == 2
 
 
+@only_alone
 def test_one_epoch_of_fit_is_one_partial_fit(digits):
     X, y = digits
     fitted = MarginClassifier(**{**SMALL, "max_epochs": 1}, lr_schedule="constant").fit(X, y)
@@ -492,6 +503,7 @@ def accuracy_by_epoch(X, y, **settings):
     return [estimator.fit(X, y).score(X, y) for _ in range(15)]
 
 
+@only_alone
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("n", [64, 400])
 def test_separation_is_noticed_in_the_very_epoch(digits, n, dropout):
@@ -555,6 +567,7 @@ def test_a_random_state_instance_moves_on(iris):
     assert not np.array_equal(weights_of(a)[0], weights_of(b)[0])
 
 
+@only_alone
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_results_do_not_depend_on_n_jobs(digits, backend):
     X, y = digits
@@ -673,6 +686,7 @@ print("done")
 """
 
 
+@only_alone
 def test_module_classes_of_a_script_with_several_processes():
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=180

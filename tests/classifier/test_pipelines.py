@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from margin_sklearn import MarginClassifier
+from margin_sklearn import LabelErrorDetector, MarginClassifier, MarginSubsetSelector
 from margin_sklearn.classifier.pipelines import (
     final_classifier,
     fit_transformers,
@@ -19,8 +19,20 @@ def test_the_last_step_is_found_however_deep():
     assert final_classifier(make_pipeline(StandardScaler(), network)) is network
     nested = make_pipeline(StandardScaler(), make_pipeline(PCA(), network))
     assert final_classifier(nested) is network
-    with pytest.raises(TypeError, match=r"LogisticRegression.*prefit=True"):
+    with pytest.raises(
+        TypeError, match=r"The estimator must be a .*LogisticRegression\(\)\.$"
+    ):
         final_classifier(make_pipeline(StandardScaler(), LogisticRegression()))
+
+
+@pytest.mark.parametrize(
+    ("user", "hint"), [(LabelErrorDetector(), False), (MarginSubsetSelector(), True)]
+)
+def test_messages_name_the_class_that_was_used(user, hint):
+    wanted = f"The estimator of {type(user).__name__} must be a MarginClassifier"
+    with pytest.raises(TypeError, match=wanted) as caught:
+        final_classifier(LogisticRegression(), user)
+    assert ("prefit" in str(caught.value)) == hint
 
 
 def test_samplers_are_refused():
@@ -30,8 +42,10 @@ def test_samplers_are_refused():
 
     pipeline = make_pipeline(StandardScaler(), MarginClassifier())
     pipeline.steps.insert(1, ("thin", Sampler()))
-    with pytest.raises(TypeError, match="'thin' of the Pipeline changes the samples"):
-        final_classifier(pipeline)
+    wanted = "'thin' of the estimator of LabelErrorDetector changes the samples"
+    with pytest.raises(TypeError, match=wanted) as caught:
+        final_classifier(pipeline, LabelErrorDetector())
+    assert "elector" not in str(caught.value)
 
 
 @pytest.mark.parametrize("memory", [False, True])

@@ -11,6 +11,7 @@ from torch import nn
 
 from margin_sklearn import MLP, ConvNet, MarginClassifier, margins
 from margin_sklearn.classifier.together import Fit, fit_together, groups_to_fit
+from margin_sklearn.training.early_margins import EarlyMargins, EpochMargins
 
 SMALL = {
     "module__hidden_layer_sizes": (8,),
@@ -290,23 +291,51 @@ def test_margins_of_every_sample_and_epoch(iris):
     X, y = iris
     settings = {**SMALL, "module__batch_norm": False, "module__embeddings": None}
     candidates = made(settings)
-    results = fit_together([Fit(each, X, y) for each in candidates], keep_margins=True)
+    results = fit_together([Fit(each, X, y) for each in candidates], watch=EpochMargins)
     for candidate, result in zip(candidates, results, strict=True):
         fits = [Fit(clone(candidate), X, y)]
-        (alone,) = fit_together(fits, keep_margins=True)
+        (alone,) = fit_together(fits, watch=EpochMargins)
         assert alone.n_together == 1
-        assert result.margins.shape == alone.margins.shape == (3, 150)
-        np.testing.assert_allclose(result.margins, alone.margins, atol=1e-3)
+        rows, of_alone = (torch.stack(each.watch.rows).numpy() for each in (result, alone))
+        assert rows.shape == of_alone.shape == (3, 150)
+        np.testing.assert_allclose(rows, of_alone, atol=1e-3)
         np.testing.assert_allclose(
-            alone.margins.mean(axis=1),
+            of_alone.mean(axis=1),
             fits[0].classifier.history_[:, "train_margin"],
             rtol=1e-5,
         )
     # In the order of the samples: with one batch an epoch, the first row is before any step.
     one = MarginClassifier(**{**settings, "batch_size": -1, "max_epochs": 2}, random_state=0)
-    (result,) = fit_together([Fit(one, X, y)], keep_margins=True)
+    (result,) = fit_together([Fit(one, X, y)], watch=EpochMargins)
     first = clone(one).set_params(max_epochs=1).fit(X, y)
-    np.testing.assert_allclose(result.margins[1], margins(first, X, y), atol=0.05)
+    np.testing.assert_allclose(result.watch.rows[1], margins(first, X, y), atol=0.05)
+
+
+def test_means_over_the_early_epochs(iris):
+    """Of margins and probabilities, stacked as alone, from the same logits."""
+    X, y = iris
+    settings = {**SMALL, "module__batch_norm": False, "module__embeddings": None}
+    candidates = made({**settings, "max_epochs": 14})
+
+    def watch(margin_history):
+        return EarlyMargins(margin_history, probabilities=True)
+
+    fits = [Fit(each, X, y) for each in candidates]
+    epochs = fit_together([Fit(clone(each), X, y) for each in candidates], watch=EpochMargins)
+    for fit, result, rows in zip(fits, fit_together(fits, watch=watch), epochs, strict=True):
+        assert result.n_together == 3
+        early = torch.stack(rows.watch.rows)[:7].mean(dim=0)
+        np.testing.assert_allclose(result.watch.mean_margins(), early, rtol=1e-4, atol=1e-5)
+        (alone,) = fit_together([Fit(clone(fit.classifier), X, y)], watch=watch)
+        assert alone.n_together == 1
+        np.testing.assert_allclose(
+            result.watch.mean_margins(), alone.watch.mean_margins(), atol=1e-3
+        )
+        p = result.watch.mean_probabilities()
+        np.testing.assert_allclose(p, alone.watch.mean_probabilities(), atol=1e-3)
+        # Added up in single precision.
+        np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
+        assert ((p.argmax(axis=1) == y) == (early.numpy() > 0)).mean() > 0.9
 
 
 # --- failures and fallbacks ---------------------------------------------------------------

@@ -224,7 +224,7 @@ def test_weights_of_half_precision_are_refused(iris):
         MarginClassifier(nn.Linear(4, 3, dtype=torch.bfloat16)).fit(*iris)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`")
 @pytest.mark.parametrize("nested", [False, True])
 def test_torchscript_is_refused(iris, nested):
     script = torch.jit.script(nn.Linear(4, 3))

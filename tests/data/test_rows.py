@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import torch
 
-from margin_sklearn.data.rows import chunk_length, take_rows, to_tensor
+from margin_sklearn.data.rows import chunk_length, n_bytes, take_rows, to_tensor
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,13 @@ def test_rows_of_a_reversed_array_become_a_tensor():
     X = np.arange(6.0).reshape(3, 2)[::-1]
     for rows in (slice(0, 1), slice(None)):
         np.testing.assert_array_equal(to_tensor(X[rows]).numpy(), X[rows])
+
+
+def test_memory_of_rows_of_each_kind(rng):
+    X = rng.normal(size=(50, 4))
+    assert n_bytes(X) == n_bytes(torch.from_numpy(X)) == 1600
+    assert 1600 <= n_bytes(pd.DataFrame(X)) < 2000
+    assert 1600 <= n_bytes(list(X.tolist())) < 20_000
+    sparse = scipy.sparse.csr_matrix(X)
+    assert 1600 + sparse.indices.nbytes <= n_bytes(sparse) < 6000
+    assert 0 < n_bytes(None) < 100

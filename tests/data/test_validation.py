@@ -58,7 +58,7 @@ def test_lengths():
     check_lengths(Fitted(), X, Y)
     with pytest.raises(ValueError, match="This Fitted estimator requires y to be passed"):
         check_lengths(Fitted(), X, None)
-    with pytest.raises(ValueError, match="inconsistent numbers.*MarginSubsetSelector"):
+    with pytest.raises(ValueError, match="inconsistent numbers.* X and y of Fitted must hold"):
         check_lengths(Fitted(), X, Y[:3])
     with pytest.raises(ValueError, match="X must be one array"):
         check_lengths(Fitted(), 3.0, Y)

@@ -1,10 +1,15 @@
 """The folder of a search: what is found there equals what would be fitted."""
 
+import importlib
 import pickle
 import signal
+import sys
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -50,6 +55,17 @@ class Wide(MLP):
     """A module of the user's."""
 
 
+class Impatient(MLP):
+    """Its user presses Ctrl-C in the second fit."""
+
+    folder = None
+
+    def forward(self, x):
+        if list(self.folder.glob("*.json")):
+            signal.raise_signal(signal.SIGINT)
+        return super().forward(x)
+
+
 PRESSES = []
 
 
@@ -78,6 +94,14 @@ def check_same(one, other, X):
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
 
 
+def check_same_scores(one, other, X):
+    """But for the times."""
+    for name, values in one.cv_results_.items():
+        if name != "params" and "time" not in name:
+            np.testing.assert_array_equal(values, other.cv_results_[name])
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -92,7 +116,7 @@ def test_what_is_found_is_as_if_fitted(iris, tmp_path, n_fits, settings):
     X, y = iris
     one = search(tmp_path, network(**settings, warm_start=True)).fit(X, y)
     assert n_fits() == 7
-    assert len(list(tmp_path.iterdir())) == 7
+    assert len(list(tmp_path.glob("*.npz"))) == len(list(tmp_path.glob("*.json"))) == 7
     two = clone(one).fit(X, y)
     assert n_fits() == 0
     check_same(one, two, X)
@@ -134,9 +158,9 @@ def test_what_differs_is_fitted(iris, tmp_path, n_fits):
     search(tmp_path).fit(X, y)
     n_fits()
     for changed, n in (
-        ({"cv": 3}, 9),
-        ({"scoring": "neg_log_loss"}, 7),
-        ({"margin_scoring": make_margin_auc_scorer()}, 7),
+        ({"cv": 3}, 6),
+        ({"scoring": "neg_log_loss"}, 0),
+        ({"margin_scoring": make_margin_auc_scorer()}, 2),  # another shortlist
         ({"model": network(max_epochs=2)}, 7),
         ({"model": network(module=Wide)}, 7),
         ({}, 0),
@@ -149,6 +173,23 @@ def test_what_differs_is_fitted(iris, tmp_path, n_fits):
     assert n_fits() == 7
 
 
+def test_other_scorers_score_what_was_fitted(iris, tmp_path, n_fits):
+    X, y = iris
+    others = {
+        "scoring": "neg_log_loss",
+        "margin_scoring": make_margin_auc_scorer(scale=None),
+    }
+    search(tmp_path).fit(X, y)
+    n_fits()
+    found = search(tmp_path, **others).fit(X, y)
+    # The same two candidates are in both shortlists.
+    assert n_fits() == 0
+    check_same(found, search(tmp_path, **others).fit(X, y), X)
+    own = search(None, **others).fit(X, y)
+    for name in ("margin_auc", "split0_test_score", "split1_test_score", "n_together"):
+        np.testing.assert_array_equal(found.cv_results_[name], own.cv_results_[name])
+
+
 def test_what_cannot_be_known_again_is_fitted(iris, tmp_path, n_fits):
     X, y = iris
     random = make_pipeline(Shuffle(), network())
@@ -157,10 +198,17 @@ def test_what_cannot_be_known_again_is_fitted(iris, tmp_path, n_fits):
         (LogisticRegression(), "tol", 7),
         (random, "marginclassifier__lr", 3),
     ):
-        search(tmp_path, model, name).fit(X, y)
-        n_fits()
-        search(tmp_path, model, name).fit(X, y)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            search(tmp_path, model, name).fit(X, y)
+            n_fits()
+            search(tmp_path, model, name).fit(X, y)
         assert n_fits() >= n
+        # Who asks for it is told that it cannot be.
+        silent = model is random
+        assert ["keeps no fits" in str(each.message) for each in told] == [True] * 2 * (
+            not silent
+        )
 
 
 def test_damaged_files_are_fitted_again(iris, tmp_path, n_fits):
@@ -171,21 +219,184 @@ def test_damaged_files_are_fitted_again(iris, tmp_path, n_fits):
         path.write_bytes([b"", b"no zip", path.read_bytes()[:-40]][i % 3])
     two = search(tmp_path).fit(X, y)
     assert n_fits() == 7
-    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+    check_same_scores(one, two, X)
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_damaged_scores_are_taken_again(iris, tmp_path, n_fits):
+    X, y = iris
+    one = search(tmp_path).fit(X, y)
+    n_fits()
+    for path, text in zip(
+        sorted(tmp_path.glob("*.json")),
+        ["", "{", "[1]", '{"score": "x"}', "null"] * 2,
+        strict=False,
+    ):
+        path.write_text(text)
+    two = search(tmp_path).fit(X, y)
+    assert n_fits() == 0
+    check_same_scores(one, two, X)
 
 
 def test_fits_that_are_interrupted_are_not_kept(iris, tmp_path):
     PRESSES.clear()
     with pytest.warns(UserWarning, match="interrupted after 1 of 7"):
         search(tmp_path, margin_scoring=press, stack=False).fit(*iris)
-    assert len(list(tmp_path.iterdir())) == 1
+    # The second fit was finished, but not its score.
+    assert [len(list(tmp_path.glob(f"*.{kind}"))) for kind in ("npz", "json")] == [2, 1]
+
+
+def test_fits_that_end_early_are_not_kept(iris, tmp_path, monkeypatch):
+    monkeypatch.setattr(Impatient, "folder", tmp_path)
+    with pytest.warns(UserWarning, match="interrupted after 1 of 7"):
+        search(tmp_path, network(module=Impatient), stack=False).fit(*iris)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
 
 
 def test_scorers_must_be_known(iris, tmp_path):
-    with pytest.raises(ValueError, match="memory=.* needs data and scorers that can be pick"):
+    with pytest.raises(ValueError, match="memory=.* needs scorers that can be pickled"):
         search(tmp_path, margin_scoring=lambda estimator, X, y: 1.0).fit(*iris)
+    rows = np.array([lambda: 1] * len(iris[1]))
+    with pytest.raises(ValueError, match="memory=.* needs other data: .*pickle"):
+        search(tmp_path).fit(*iris, sample_weight=rows)
     namespace = {"__name__": "unknown"}
     exec("def score(estimator, X, y): return 1.0", namespace)
-    with pytest.raises(ValueError, match="cannot tell whether scorers have changed"):
+    with pytest.raises(
+        ValueError, match="cannot tell whether scoring=.* has changed.*in a file"
+    ):
         search(tmp_path, margin_scoring=namespace["score"]).fit(*iris)
+
+
+USER_CODE = {
+    "scorer": """
+import helper
+from sklearn.metrics import make_scorer
+def metric(y, p):
+    return helper.scale() * (y == p).mean()
+scoring = make_scorer(metric)
+""",
+    "module": """
+import helper
+from margin_sklearn import MLP
+class Base(MLP):
+    def forward(self, x):
+        return helper.scale() * super().forward(x)
+class Net(Base):
+    pass
+""",
+    "transformer": """
+from functools import partial
+from helper import scale
+from sklearn.preprocessing import FunctionTransformer
+def scaled(X, by):
+    return X * by * scale()
+step = FunctionTransformer(partial(scaled, by=2.0))
+""",
+}
+
+
+@pytest.mark.parametrize("what", list(USER_CODE))
+def test_a_change_of_the_users_code_is_noticed(iris, tmp_path, monkeypatch, what):
+    """However far from the object that is given: in a base class, or a file it imports."""
+    X, y = iris
+    folder, code = tmp_path / "memory", tmp_path / "code"
+    code.mkdir()
+    monkeypatch.syspath_prepend(code)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    found = []
+    for scale in (1.0, 0.25):
+        (code / "helper.py").write_text(f"def scale():\n    return {scale}\n")
+        (code / f"users_{what}.py").write_text(USER_CODE[what])
+        for name in ("helper", f"users_{what}"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        users = importlib.import_module(f"users_{what}")
+        model, name, settings = network(), "lr", {}
+        if what == "scorer":
+            settings["scoring"] = users.scoring
+        elif what == "module":
+            model = network(module=users.Net)
+        else:
+            model, name = make_pipeline(users.step, network()), "marginclassifier__lr"
+        own = search(folder, model, name, **settings).fit(X, y)
+        check_same_scores(own, search(None, model, name, **settings).fit(X, y), X)
+        found.append(own.cv_results_["split0_test_score"])
+    assert not np.array_equal(*found, equal_nan=True)
+    for name in ("helper", f"users_{what}"):
+        sys.modules.pop(name)
+
+
+class Late(MLP):
+    """A module that keeps more than its weights."""
+
+    seen = 0.0
+
+    def forward(self, x):
+        if self.training:
+            self.seen = self.seen + 1.0
+        return super().forward(x) * torch.tensor([1.0, -self.seen, 1.0])
+
+
+def test_what_cannot_be_restored_is_fitted(iris, tmp_path, n_fits):
+    X, y = iris
+    one = search(tmp_path, network(module=Late), stack=False).fit(X, y)
+    n_fits()
+    two = search(tmp_path, network(module=Late), stack=False).fit(X, y)
+    assert n_fits() == 3
+    check_same_scores(one, two, X)
+
+
+def test_tensors_are_known_again(iris, tmp_path, n_fits):
+    X, y = iris
+
+    rows = torch.from_numpy(X.astype(np.float32))
+    search(tmp_path).fit(rows, y)
+    n_fits()
+    search(tmp_path).fit(rows.clone(), y)
+    assert n_fits() == 0
+
+
+@pytest.mark.parametrize("scoring", [None, "accuracy"])
+def test_a_fitted_estimator_is_as_good_as_its_clone(iris, tmp_path, n_fits, scoring):
+    X, y = iris
+    search(tmp_path, network(), scoring=scoring).fit(X, y)
+    n_fits()
+    search(tmp_path, network().fit(X, y), scoring=scoring).fit(X, y)
+    assert n_fits() == 0
+
+
+@pytest.mark.parametrize("scoring", [None, "accuracy"])
+def test_who_gets_nothing_kept_is_told_why(iris, tmp_path, scoring):
+    X, y = iris
+    model = MarginClassifier(
+        lambda input_shape, n_classes: torch.nn.Linear(4, n_classes),
+        max_epochs=2,
+        device="cpu",
+    )
+    with pytest.warns(UserWarning, match="keeps no fits of this estimator: .*pickle"):
+        search(tmp_path, model, scoring=scoring).fit(X, y)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_ends_the_keeping_only(iris, tmp_path, monkeypatch):
+    X, y = iris
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full)
+        with pytest.warns(UserWarning, match="memory=.* could not keep a fit.*No space left"):
+            one = search(tmp_path).fit(X, y)
+    assert not list(tmp_path.iterdir())
+    check_same_scores(one, search(None).fit(X, y), X)
+
+
+def test_a_folder_is_a_folder(iris, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="memory=.* cannot be made a folder"):
+        search(tmp_path / "file" / "folder").fit(*iris)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    search("~/kept").fit(*iris)
+    assert len(list((tmp_path / "kept").glob("*.npz"))) == 7
+    assert not Path("~").exists()

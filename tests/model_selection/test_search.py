@@ -129,7 +129,7 @@ def test_results_of_a_data_frame_are_those_of_grid_search(iris):
 def test_columns_of_parameters_are_those_of_grid_search(binary):
     grid = [
         {"C": [0.1, 1.0], "class_weight": [None, "balanced"]},
-        {"l1_ratio": [0.0], "max_iter": [10, 20]},
+        {"tol": [1e-3], "max_iter": [10, 20]},
         {"class_weight": [{0: 1, 1: 2}]},
     ]
     search = MarginSearchCV(
@@ -477,3 +477,35 @@ def test_what_is_kept(binary, shortlist, vote, n):
     kept = [model.C for model in search.shortlist_estimators_]
     assert kept == [c for c in C if c in kept]
     assert kept[:2] == C[:2]
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ([500], "The test rows of split 0 of cv include 500, but there are only 150"),
+        ([], "at least one row index"),
+        (["a"], "at least one row index"),
+        ([0.5], "at least one row index"),
+        ([[0, 1]], "at least one row index"),
+        (np.zeros(150, dtype=bool), "a mask of length 150 with 0 times True"),
+        (np.ones(3, dtype=bool), "a mask of length 3"),
+    ],
+)
+def test_splits_are_checked_before_anything_is_fitted(iris, monkeypatch, test, message):
+    monkeypatch.setattr(MarginClassifier, "fit", lambda *args: pytest.fail("fitted"))
+    search = MarginSearchCV(
+        MarginClassifier(), {"lr": [1e-3, 1e-2]}, cv=[(np.arange(9), test)]
+    )
+    with pytest.raises(ValueError, match=message):
+        search.fit(*iris)
+
+
+@pytest.mark.parametrize(("k", "advice"), [(3, "Fit with vote=3"), (9, "only 4 candidates")])
+def test_advice_on_votes_works(iris, k, advice):
+    model = MarginClassifier(max_epochs=1, random_state=0, device="cpu")
+    search = MarginSearchCV(model, {"lr": [1e-3, 2e-3, 5e-3, 1e-2]}, shortlist=4, cv=2)
+    search.fit(*iris)
+    with pytest.raises(ValueError, match=advice):
+        search.voting(k)
+    if k == 3:
+        search.set_params(vote=3).fit(*iris).voting(3)

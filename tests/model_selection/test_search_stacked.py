@@ -7,13 +7,14 @@ import weakref
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import loguniform, uniform
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from skorch.callbacks import Callback
 
 from margin_sklearn import (
@@ -212,3 +213,69 @@ def test_networks_that_are_not_kept_are_freed(iris):
     # The seven best, and two groups.
     assert len(counts) == 2
     assert max(counts) <= 7 + 2 * 14
+
+
+def doubled(X):
+    return 2 * X
+
+
+def doubled_in_place(X):
+    X *= 2
+    return X
+
+
+@pytest.mark.parametrize("stack", ["auto", False])
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("kind", ["copy=False", "function"])
+def test_transformers_may_write_into_their_input(iris, stack, n_jobs, kind):
+    """Every fit and every score has samples of its own, as in GridSearchCV."""
+    X, y = iris
+    given = X.copy()
+    if kind == "function":
+        steps = (
+            FunctionTransformer(doubled_in_place),
+            FunctionTransformer(doubled),
+        )
+    else:
+        steps = StandardScaler(copy=False), StandardScaler()
+    searches = [
+        MarginSearchCV(
+            make_pipeline(step, network()),
+            {"marginclassifier__lr": [3e-3, 1e-2, 3e-2, 1e-1]},
+            cv=2,
+            shortlist=2,
+            stack=stack,
+            n_jobs=n_jobs,
+        ).fit(X, y)
+        for step in steps
+    ]
+    np.testing.assert_array_equal(X, given)
+    in_place, copied = searches
+    for name in ("margin_auc", "split0_test_score", "split1_test_score"):
+        np.testing.assert_array_equal(in_place.cv_results_[name], copied.cv_results_[name])
+    if kind == "copy=False":
+        np.testing.assert_array_equal(
+            in_place.predict_proba(X.copy()), copied.predict_proba(X.copy())
+        )
+
+
+def tied(input_shape, n_classes):
+    layers = [torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4)]
+    layers[2].weight = layers[0].weight
+    return torch.nn.Sequential(*layers, torch.nn.Linear(4, n_classes))
+
+
+def in_place_first(input_shape, n_classes):
+    return torch.nn.Sequential(torch.nn.ReLU(inplace=True), torch.nn.Linear(4, n_classes))
+
+
+@pytest.mark.parametrize("module", [tied, in_place_first])
+@pytest.mark.parametrize("stack", ["auto", True])
+def test_modules_that_ordinary_fits_take(iris, module, stack):
+    X, y = iris
+    model = network().set_params(module=module, optimizer="sgd")
+    stacked, alone = (
+        MarginSearchCV(model, {"lr": [1e-2, 2e-2, 5e-2]}, cv=2, stack=each).fit(X, y)
+        for each in (stack, False)
+    )
+    check_alike(stacked, alone)

@@ -389,7 +389,7 @@ def test_a_warning_comes_before_the_work_if_columns_are_very_many(monkeypatch, r
         raise RuntimeError("work")
 
     monkeypatch.setattr(pseudopoints, "distinct_rows", no_work)
-    X = scipy.sparse.random_array((300, 2**20), density=1e-5, rng=rng, format="csr")
+    X = scipy.sparse.random_array((300, 2**20), density=1e-5, random_state=rng, format="csr")
     with (
         pytest.warns(UserWarning, match=r"TruncatedSVD"),
         pytest.raises(RuntimeError, match="work"),

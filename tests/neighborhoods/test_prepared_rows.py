@@ -165,7 +165,7 @@ def test_sparse_is_dense(form, offset, rng):
 
 
 def test_sparse_data_stay_sparse(rng):
-    X = scipy.sparse.random_array((200, 50), density=0.05, rng=rng, format="csr")
+    X = scipy.sparse.random_array((200, 50), density=0.05, random_state=rng, format="csr")
     assert prepared(X)(slice(0, 200)).nnz == X.nnz
 
 

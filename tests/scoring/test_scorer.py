@@ -792,7 +792,7 @@ def test_scoring_streams(kind, max_samples, tmp_path):
     n = 45_000
     rng = np.random.default_rng(0)
     if kind == "sparse":
-        X = scipy.sparse.random_array((n, 100), density=0.05, rng=rng, format="csr")
+        X = scipy.sparse.random_array((n, 100), density=0.05, random_state=rng, format="csr")
     else:
         # Near a subspace: in noise of 100 dimensions nothing is near.
         X = rng.normal(size=(n, 5)) @ rng.normal(size=(5, 100))

@@ -27,7 +27,7 @@ def test_fit_is_the_hand_written_loop(digits, schedule):
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.01, fused=True)
     # The order of the samples has a generator of its own.
     of_order = np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(of_order >> 1))
+    generator = torch.Generator().manual_seed(int(of_order) >> 1)
     scheduler = None
     if schedule == "one_cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(

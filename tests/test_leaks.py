@@ -1,0 +1,89 @@
+"""A process that fits and scores again and again does not grow, and leaves no file open."""
+
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from margin_sklearn import (
+    MarginClassifier,
+    MarginSearchCV,
+    make_margin_auc_scorer,
+    margin_auc_score,
+)
+from margin_sklearn.neighborhoods import clear_cache
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="memory and files are read from /proc"
+)
+# A copy of the samples has 1.6 MB: one left behind each time would be a growth by 10 %.
+SHAPE = (2_000, 100)
+N_BEFORE, N_TIMES = 6, 20
+
+
+def megabytes():
+    gc.collect()
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in status if line.startswith("RssAnon"))
+
+
+def n_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def work(kind, number):
+    rng = np.random.default_rng(0)
+    # Other samples each time, so that the cache has no use for those before.
+    X = rng.normal(size=SHAPE) + number
+    y = X[:, 0] > number
+    model = MarginClassifier(
+        module__hidden_layer_sizes=(8,),
+        max_epochs=1,
+        batch_size=512,
+        random_state=0,
+        device="cpu",
+    )
+    if kind == "search":
+        search = MarginSearchCV(
+            model,
+            {"lr": [1e-2, 3e-2]},
+            shortlist=1,
+            cv=2,
+            stack=True,
+            margin_scoring=make_margin_auc_scorer("frobenius"),
+        )
+        search.fit(X, y).predict(X)
+    else:
+        margin_auc_score(model.fit(X, y), X, y)
+        model.partial_fit(X, y).predict_proba(X)
+    clear_cache()
+
+
+def measure(kind):
+    """In a process of its own: prints its memory and open files, before and after."""
+    import torch
+
+    torch.set_num_threads(1)
+    for number in range(N_BEFORE):
+        work(kind, number)
+    before = megabytes(), n_files()
+    for number in range(N_BEFORE, N_BEFORE + N_TIMES):
+        work(kind, number)
+    print(*before, megabytes(), n_files())
+
+
+@pytest.mark.parametrize("kind", ["fit and score", "search"])
+def test_memory_and_open_files_do_not_grow(kind):
+    code = f"from tests.test_leaks import measure; measure({kind!r})"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert run.returncode == 0, run.stderr
+    before, files_before, after, files_after = map(float, run.stdout.split())
+    assert after < 1.05 * before
+    assert files_after <= files_before
