@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import re
 import runpy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,31 @@ def test_style_sheets_are_read(site):
 
 def test_a_folder_without_pages_is_not_a_site(tmp_path):
     assert list(check_site["problems"](tmp_path)) == [f"{tmp_path}: no pages"]
+
+
+@pytest.mark.skipif(
+    not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
+    reason="needs Chromium",
+)
+def test_pages_are_looked_at_in_a_browser(site, tmp_path_factory, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    wide = '<p style="width: 900px; height: 10px">wide</p>'
+    formula = '<span class="math">\\(x\\)</span>'
+    (site / "index.html").write_text(f'<article class="bd-article">{wide}{formula}</article>')
+    (site / "more" / "page.html").write_text(
+        "<script>fetch('https://cdn.org/a').catch(() => 0)</script>"
+    )
+    pictures = tmp_path_factory.mktemp("pictures")
+    assert check_site["main"]([str(site), "--screenshots", str(pictures)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        'index.html at 1280 px: formula as text: <span.math> "\\(x\\)"',
+        'index.html at 400 px: formula as text: <span.math> "\\(x\\)"',
+        "index.html at 400 px: the page is 908 px wide",
+        'index.html at 400 px: wider than its column: <p> "wide"',
+        "more/page.html at 1280 px: asks for https://cdn.org/a",
+        "more/page.html at 400 px: asks for https://cdn.org/a",
+        f"{site}: 6 problems",
+    ]
+    assert sorted(path.name for path in pictures.iterdir()) == [
+        f"{name}-{width}.png" for name in ("index", "more-page") for width in (1280, 400)
+    ]

@@ -127,14 +127,17 @@ class Chromium:
 
 def _troubles(events: list[dict]) -> Iterator[str]:
     """What the browser complained about, and what it asked of other machines."""
+    foreign = set()
     for event in events:
         details = event.get("params", {})
         if event["method"] == "Network.requestWillBeSent":
             address = details["request"]["url"]
             if not address.startswith(("file:", "data:", "blob:", "about:")):
+                foreign.add(details["requestId"])
                 yield f"asks for {address}"
-        elif event["method"] == "Network.loadingFailed" and not details.get("canceled"):
-            yield f"could not load a file: {details['errorText']}"
+        elif event["method"] == "Network.loadingFailed":
+            if details["requestId"] not in foreign and not details.get("canceled"):
+                yield f"could not load a file: {details['errorText']}"
         elif event["method"] == "Runtime.exceptionThrown":
             thrown = details["exceptionDetails"]
             description = thrown.get("exception", {}).get("description", thrown["text"])
