@@ -58,7 +58,7 @@ def _training_node(run: TrainingRun, writer: Writer) -> Any:
     state = NetState.copy(net, history=True, generators=[run.order_state, *run.generators])
     tensors, others = state.to_tensors()
     place = len({name.partition("/")[0] for name in writer.tensors if "/" in name})
-    callbacks = [vars(callback) for _, callback in run.user_callbacks]
+    callbacks = [callback for _, callback in run.user_callbacks]
     settings = {
         part.name: getattr(run.settings, part.name) for part in fields(TrainingSettings)
     }
@@ -80,7 +80,7 @@ def _training_node(run: TrainingRun, writer: Writer) -> Any:
             name: writer.tensor(tensor, f"network_{place}/{name}")
             for name, tensor in tensors.items()
         },
-        "callbacks": writer.node(callbacks, "callbacks"),
+        "callbacks": {"list": [writer.node(vars(c), type(c).__name__) for c in callbacks]},
         "probe": writer.node(
             _probed(run, partial(limited, run.settings.module, tensors)), "probe"
         ),
@@ -259,7 +259,7 @@ def _name(run: TrainingRun) -> str:
 @encode.register(Callback)
 def _(value: Callback, writer: Writer) -> Any:
     parts = {"class": type(value), "attributes": vars(value)}
-    return writer.once(value, lambda: {"callback": writer.parts(parts, "callback")})
+    return writer.once(value, lambda: {"callback": writer.parts(parts, type(value).__name__)})
 
 
 @kind("callback")

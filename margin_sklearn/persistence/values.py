@@ -117,6 +117,15 @@ def _(value: Any, writer: Writer) -> Any:
     return {"name": writer.name(value)}
 
 
+@encode.register(types.MethodType)
+def _(value: types.MethodType, writer: Writer) -> Any:
+    owner = type(value.__self__).__name__
+    raise TypeError(
+        f"is {value.__name__}, a method of a {owner}, which cannot be stored: use a function of "
+        "a module"
+    )
+
+
 @encode.register(np.ufunc)
 def _(value: np.ufunc, writer: Writer) -> Any:
     # It has no module of its own.
