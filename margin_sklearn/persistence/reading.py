@@ -27,6 +27,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[Any] = ()) -> Any:
     Parameters
     ----------
     path : str or path-like
+        File that :func:`save` wrote.
     trusted : list of str, type or function, default=()
         Further classes and functions that the file may use, such as your own module class:
         full names, as ``"mypackage.nets.Net"``, which are imported, or the objects themselves.
