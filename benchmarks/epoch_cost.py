@@ -2,8 +2,8 @@
 
 The default network on samples of 20 columns and 5 classes, one thread on the CPU. *margins* is
 the CPU time in which accuracy, mean and quantiles of the margins of an epoch are computed;
-*checkpoint* is that of ``checkpoint=FOLDER`` with one epoch between two of them, from fits with
-and without it that take turns. Both are given in ms and in % of an epoch; median [min, max].
+*checkpoint* is that of ``checkpoint=FOLDER``, which writes one per epoch, from fits with and
+without it that take turns. Both are given in ms and in % of an epoch; median [min, max].
 
     python benchmarks/epoch_cost.py [--repeats 7]
 """

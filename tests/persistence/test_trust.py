@@ -470,6 +470,7 @@ def _built(name, value):
         _sizes({"tuple": [30_000, 30_000]}),
         _sizes({"list": [1] * 100_000}),
         _sizes({"range": [1, 10_000_000, 1]}),
+        _sizes({"range": [1, 10**30, 1]}),
         _built("n_classes", 10**8),
         _built("n_classes", -1),
         _built("input_shape", [10**8]),
