@@ -314,8 +314,8 @@ def run(task, seed, done, save):
         print(task.name, seed, row, f"{result['test']:.4f}", flush=True)
 
 
-def report(results):
-    """Print the tables and write those for the documentation."""
+def report(results, folder):
+    """Print the tables and write those for the documentation into ``folder``."""
     order = [task.name for task in TASKS if task.name in set(results["task"])]
     names = [*ROWS, *GUARDED, *SCRATCH]
     results["place"] = results["row"].map(names.index)
@@ -326,12 +326,12 @@ def report(results):
     for name, table in tables.items():
         frame = table(clean)
         print(frame.to_string(), end="\n\n")
-        frame.to_csv(RESULTS / f"{name}.csv")
+        frame.to_csv(folder / f"{name}.csv")
     for task in pd.unique(clean["task"]):
         print(f"{task}\n{each_task(clean, task).to_string()}\n")
     if len(noise):
         print(noisy(noise).to_string())
-        noisy(noise).to_csv(RESULTS / "prune_noise.csv")
+        noisy(noise).to_csv(folder / "prune_noise.csv")
 
 
 def main():
@@ -344,7 +344,7 @@ def main():
     options = parser.parse_args()
     if not options.table:
         fit_all(options)
-    report(pd.read_csv(options.csv))
+    report(pd.read_csv(options.csv), options.csv.parent)
 
 
 def fit_all(options):

@@ -9,7 +9,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from ..versions import warn_of_versions
-from . import estimators, trainings, values  # noqa: F401 (they register their types)
+from . import estimators, randomness, trainings, values  # noqa: F401 (they register types)
 from .archive import Damaged, unpacked
 from .coding import Reader
 from .names import Untrusted, trusted_names
