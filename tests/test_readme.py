@@ -28,9 +28,19 @@ def test_readme_sets_up_with_two_commands():
     assert all("-c constraints.txt" in block for block in blocks)
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(((?!http)[^)#]+)\)", README))
+# Absolute links, which PyPI needs, lead to the same files as relative ones.
+REPOSITORY = r"https://github\.com/margin-sklearn/margin-sklearn/(?:blob|tree)/main/"
+
+
+@pytest.mark.parametrize(
+    "link", re.findall(rf"\]\((?:{REPOSITORY})?((?!http)[^)#]+)\)", README)
+)
 def test_readmes_links_lead_somewhere(link):
     assert (ROOT / link).exists()
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_quickstart_runs_on_a_small_grid(tmp_path, monkeypatch, capsys):
