@@ -1,4 +1,4 @@
-.PHONY: install test test-oldest test-newest soak coverage lint types format docs wheel clean
+.PHONY: install test test-oldest test-newest soak coverage lint types format docs browse linkcheck wheel clean
 
 # What `make test-newest` installs beside the newest versions, for instance NEWEST="torch==2.13.0".
 NEWEST =
@@ -42,6 +42,15 @@ format:
 
 docs:
 	sphinx-build -W --keep-going -b html docs docs/_build/html
+	python tools/check_site.py docs/_build/html
+
+# Open every page of what `make docs` built in Chromium, which has to be installed.
+browse:
+	python tools/check_site.py docs/_build/html --screenshots docs/_build/screenshots
+
+# Whether the pages that the documentation links to are there; needs a network.
+linkcheck:
+	sphinx-build -b linkcheck docs docs/_build/linkcheck
 
 # Build, then see that the quickstart runs with the wheel alone, outside of this folder.
 wheel:

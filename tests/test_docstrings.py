@@ -69,16 +69,53 @@ def test_documented_parameters_are_those_of_the_signature(thing):
         assert documented == names
 
 
-@pytest.mark.parametrize("thing", list(public_objects(PACKAGES)))
-def test_what_a_package_hands_on_documents_its_parameters(thing):
-    text = inspect.getdoc(thing)
-    names = parameters_of(thing)
-    if inspect.isclass(thing) and ("Attributes" in text or issubclass(thing, Warning)):
-        return
-    if names and not documented_parameters(text):
-        # One sentence may do for a method that says all in its name and its class.
-        assert re.fullmatch(r"[^\n]+\.", text.split("\n\n")[0])
-        assert len(names) <= 1 or hasattr(thing, "__wrapped__"), names
+def described_parameters(text):
+    """Names in the sections of parameters and attributes that have a description."""
+    sections = re.findall(
+        r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=\n\n[A-Z][a-zA-Z ]+\n-{3,}|\Z)",
+        text,
+        re.S | re.M,
+    )
+    names = re.findall(r"^(\*{0,2}\w[\w, *]*?)(?: :.*)?\n +\S", "\n".join(sections), re.M)
+    return {part.strip().lstrip("*") for name in names for part in name.split(",")}
+
+
+def everything_handed_on():
+    """Functions and classes that packages hand on, and their methods, also those inherited."""
+    for package in PACKAGES:
+        for name in getattr(package, "__all__", ()):
+            thing = getattr(package, name)
+            if not inspect.isclass(thing):
+                if inspect.isfunction(thing):
+                    yield pytest.param(thing, id=f"{package.__name__}.{name}")
+                continue
+            yield pytest.param(thing, id=f"{package.__name__}.{name}")
+            for method in dir(thing):
+                function = inspect.getattr_static(thing, method)
+                function = getattr(function, "__func__", function)
+                # scikit-learn generates set_fit_request and the like.
+                module = getattr(function, "__module__", None) or ""
+                if module.startswith("margin_sklearn") and not _documented_elsewhere(
+                    thing, method
+                ):
+                    id = f"{package.__name__}.{name}.{method}"
+                    yield pytest.param(getattr(thing, method), id=id)
+
+
+@pytest.mark.parametrize("thing", list(everything_handed_on()))
+def test_every_public_parameter_is_described(thing):
+    names = set()
+    if not (inspect.isclass(thing) and issubclass(thing, Warning)):
+        names = set(inspect.signature(thing).parameters) - {"self"}
+    assert names <= described_parameters(inspect.getdoc(thing))
+
+
+@pytest.mark.parametrize(
+    "description", ["", "    ", "\nReturns\n-------\ny : int\n    Label."]
+)
+def test_a_type_alone_is_not_a_description(description):
+    text = f"Do.\n\nParameters\n----------\nX, y : int\n    Data.\nz : int\n{description}"
+    assert described_parameters(text) == {"X", "y"}
 
 
 @pytest.mark.parametrize(

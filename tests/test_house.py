@@ -22,7 +22,7 @@ LEVELS = [
     {"scoring"},
     {"scales"},
     {"neighborhoods", "adapters"},
-    {"data", "nn", "storage", "runtime", "exceptions", "checks", "versions"},
+    {"data", "nn", "storage", "runtime", "exceptions", "checks", "versions", "representation"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 GROUND = len(LEVELS) - 1

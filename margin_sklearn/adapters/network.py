@@ -146,6 +146,7 @@ class Network:
         Parameters
         ----------
         rows : array-like of shape (n_rows, ...)
+            Rows after the transformers.
 
         Returns
         -------
@@ -160,6 +161,7 @@ class Network:
         Parameters
         ----------
         prepared : ndarray or sparse matrix of shape (n_rows, ...)
+            What ``prepare`` returned.
 
         Returns
         -------

@@ -325,6 +325,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples, all with the same columns.
         y : array-like of shape (n_samples,)
             Labels; they need not include every class.
         classes : array-like of shape (n_classes,), default=None
@@ -537,6 +538,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------
@@ -552,6 +554,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------
@@ -566,6 +569,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------
@@ -580,6 +584,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------

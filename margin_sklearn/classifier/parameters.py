@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
+from ..representation import Represented
 from ..versions import Versioned
 
 __all__ = ["NestedParamsEstimator", "nested_params", "set_nested"]
@@ -34,7 +35,7 @@ ELSEWHERE = {
 }
 
 
-class NestedParamsEstimator(Versioned, BaseEstimator):
+class NestedParamsEstimator(Represented, Versioned, BaseEstimator):
     """A scikit-learn estimator with skorch's ``part__name`` parameters.
 
     They are stored as attributes, so that ``get_params``, ``set_params``, ``clone`` and grid

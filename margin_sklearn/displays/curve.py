@@ -241,15 +241,19 @@ class MarginCurveDisplay:
         estimator : estimator
             As for :func:`margins`.
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Usually the samples that it was fitted on.
         y : array-like of shape (n_samples,)
+            Their labels.
         scorer : MarginAUCScorer, default=margin_auc_score
             Its score is the area in the legend, and the curve shows the margins it evaluates:
             ``margin_auc_score``, or the result of :func:`make_margin_auc_scorer` for another
             scale, other bounds or margins at the samples.
         sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the samples; None weights all equally.
         name : str, default=None
             Name in the legend; None uses the name of the estimator's class.
         ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
         fill, legend : bool, default=True
             As for :meth:`plot`.
         plot_kwargs : dict, default=None
@@ -312,8 +316,11 @@ class MarginCurveDisplay:
         floor, ceiling : float, default=None
             The band of the area, in units of logits.
         sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the samples; None weights all equally.
         name : str, default=None
+            Name in the legend.
         ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
         fill, legend : bool, default=True
             As for :meth:`plot`.
         plot_kwargs : dict, default=None

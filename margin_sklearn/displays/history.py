@@ -189,9 +189,11 @@ class MarginHistoryDisplay:
             :class:`LabelErrorDetector` (its ``estimator_``), alone, at the end of a Pipeline,
             or in a fitted search.
         ax : matplotlib Axes or sequence of three Axes, default=None
+            Where to draw: one panel for the margins, or all three; None makes a new figure.
         name : str, default=None
             Name in the legend.
         legend : bool, default=True
+            As for :meth:`plot`.
         plot_kwargs : dict, default=None
             As for :meth:`plot`.
 

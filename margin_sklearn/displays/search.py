@@ -39,6 +39,7 @@ class SearchDisplay:
     score_name : str, default="Score"
         What it is, for the axis.
     shortlisted : ndarray of bool of shape (n_candidates,), default=None
+        Which candidates were cross-validated.
     best_index : int, default=None
         Index of the winner.
     param : str, default=None
@@ -214,9 +215,11 @@ class SearchDisplay:
         param : str, default=None
             Name of a parameter of the candidates: margin-AUC is drawn against its values.
         ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
         name : str, default=None
             Name in the legend.
         legend : bool, default=True
+            As for :meth:`plot`.
         plot_kwargs : dict, default=None
             As for :meth:`plot`.
 

@@ -323,6 +323,7 @@ class SubsetDisplay:
         suspects : array-like of bool of shape (n_samples,), default=None
             Which samples were left out because their labels may be wrong.
         ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
         name : str, default=None
             Name in the legend.
         legend : bool, default=True

@@ -47,7 +47,9 @@ class AnswersMixin:
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
         y : array-like of shape (n_samples,)
+            Labels of the samples.
         **params : dict
             Keyword arguments of the scorer; only with metadata routing enabled.
 
@@ -69,6 +71,7 @@ class AnswersMixin:
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------
@@ -84,6 +87,7 @@ class AnswersMixin:
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------
@@ -99,6 +103,7 @@ class AnswersMixin:
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------
@@ -114,6 +119,7 @@ class AnswersMixin:
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------

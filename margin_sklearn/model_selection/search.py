@@ -16,6 +16,7 @@ from ..adapters.registry import as_network
 from ..checks import check_int, check_rows
 from ..data.validation import check_lengths, validate_y
 from ..exceptions import warn_caller
+from ..representation import Represented
 from ..scoring.scorer import margin_auc_score
 from ..versions import Versioned
 from .answers import AnswersMixin
@@ -35,7 +36,7 @@ from .voting import soft_vote
 __all__ = ["MarginSearchCV"]
 
 
-class MarginSearchCV(Versioned, AnswersMixin, MetaEstimatorMixin, BaseEstimator):
+class MarginSearchCV(Represented, Versioned, AnswersMixin, MetaEstimatorMixin, BaseEstimator):
     """Search for a network by margin-AUC, and cross-validate only the best.
 
     Every candidate is fitted once on all samples and scored by ``margin_scoring`` on the same

@@ -45,6 +45,7 @@ class ResubstitutionSplit(BaseCrossValidator):
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
+            Samples; only their number is used.
         y : array-like of shape (n_samples,), default=None
             Only its length is used.
         groups : object, default=None

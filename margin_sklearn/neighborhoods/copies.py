@@ -121,6 +121,7 @@ def least_growth(distances, spread, above=0.0):
     Parameters
     ----------
     distances : ndarray of shape (n_samples, n_neighbors)
+        From each sample to its nearest neighbors, increasing.
     spread : float
         As for :func:`copy_distance`.
     above : float, default=0.0
@@ -166,7 +167,9 @@ def group_near(rows, n_rows, distance, certain=False):
     rows : callable
         Maps positions to rows.
     n_rows : int
+        Number of rows.
     distance : float
+        Rows at most this far apart are linked.
     certain : bool, default=False
         Whether rows within ``distance`` are duplicates in any case.
 

@@ -61,6 +61,7 @@ def distinct_rows(prepared, most=None):
     Parameters
     ----------
     prepared : PreparedRows
+        The rows of all samples.
     most : int, default=None
         If there are more different rows, as many of them are used, chosen by a hash of their
         content; the others are left out.

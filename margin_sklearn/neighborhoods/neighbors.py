@@ -45,6 +45,7 @@ def nearest_neighbors(rows, n_rows, positions, n_neighbors):
     positions : ndarray of int of shape (n_queries,)
         The samples whose neighbors are wanted; none is its own neighbor.
     n_neighbors : int
+        Number of neighbors to find for each sample.
 
     Returns
     -------

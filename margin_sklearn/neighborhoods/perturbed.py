@@ -80,13 +80,25 @@ class PseudoPoints:
         return rows.nbytes + self.neighborhood.steps.nbytes + self.case.nbytes
 
     def weights(self, sample_weight=None):
-        """Weight of each case: the total weight of its samples, or their number."""
+        """Weight of each case: the total weight of its samples, or their number.
+
+        Parameters
+        ----------
+        sample_weight : ndarray of shape (n_samples,), default=None
+            Weight of each sample; None gives the number of samples.
+        """
         known = self.case >= 0
         of = None if sample_weight is None else sample_weight[known]
         return np.bincount(self.case[known], weights=of, minlength=len(self.label)) * 1.0
 
     def thinned(self, n_steps):
-        """The same points with at most ``n_steps`` steps per anchor."""
+        """The same points with at most ``n_steps`` steps per anchor.
+
+        Parameters
+        ----------
+        n_steps : int
+            Largest number of steps per anchor.
+        """
         hood = self.neighborhood
         steps, ranks = hood.steps, evenly(hood.steps.shape[1], n_steps)
         steps = steps.thinned(ranks) if isinstance(steps, CombinedSteps) else steps[:, ranks]
@@ -112,6 +124,7 @@ def pseudo_points(network, X, y, max_samples, random_state=0):
     Parameters
     ----------
     network : Network
+        The network, with the transformers before it.
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
         If the network has transformers, the output of ``network.transform``.
     y : ndarray of int of shape (n_samples,)
@@ -119,6 +132,7 @@ def pseudo_points(network, X, y, max_samples, random_state=0):
     max_samples : int or None
         Duplicates count as one sample.
     random_state : int or RandomState instance, default=0
+        Chooses the samples if there are more than ``max_samples``.
 
     Returns
     -------
@@ -150,6 +164,7 @@ def perturbed_samples(samples, y, max_samples, random_state=0):
     Parameters
     ----------
     samples : TransformedRows
+        All samples.
     y, max_samples, random_state
         As for :func:`pseudo_points`.
 
@@ -311,6 +326,7 @@ def distance_unit(network, X):
     Parameters
     ----------
     network : Network
+        The network, with the transformers before it.
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
         Duplicates count as one sample. At most 2,000 different samples are used.
 

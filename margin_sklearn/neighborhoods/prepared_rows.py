@@ -36,7 +36,9 @@ class PreparedRows:
     Parameters
     ----------
     network : Network
+        The network, with the transformers before it.
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
+        Samples, after the network's transformers.
 
     Attributes
     ----------
@@ -111,11 +113,23 @@ class PreparedRows:
         return self._placed(self.flat(index))
 
     def at(self, positions):
-        """Only the rows at some positions; see :class:`SomeRows`."""
+        """Only the rows at some positions; see :class:`SomeRows`.
+
+        Parameters
+        ----------
+        positions : ndarray of int of shape (n_rows,)
+            Positions of the rows.
+        """
         return SomeRows(self, positions)
 
     def flat(self, index):
-        """Network inputs at ``index``: flat, in float64, neither centred nor scaled."""
+        """Network inputs at ``index``: flat, in float64, neither centred nor scaled.
+
+        Parameters
+        ----------
+        index : slice or ndarray of int
+            Positions of the rows.
+        """
         return self._values(index).astype(np.float64, copy=False)
 
     def _values(self, index):

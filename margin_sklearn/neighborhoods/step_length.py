@@ -43,10 +43,12 @@ def calibrated_length(X, shares, steps):
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
+        Samples, all different.
     shares : ndarray of shape (n_samples, n_classes)
         Share of each class among the labels of a sample; the accuracy of a prediction is the
         share of the predicted class.
     steps : ndarray of shape (n_samples, n_draws, n_features)
+        The steps :math:`u_{ir}` from each sample.
 
     Returns
     -------
@@ -130,8 +132,11 @@ def leave_one_out(kernel, targets, ridges):
     Parameters
     ----------
     kernel : ndarray of shape (n_samples, n_samples)
+        The matrix :math:`K`.
     targets : ndarray of shape (n_samples, n_outputs)
+        The matrix :math:`Y`.
     ridges : sequence of float
+        The values of :math:`\lambda`.
 
     Returns
     -------

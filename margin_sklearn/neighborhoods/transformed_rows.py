@@ -20,6 +20,7 @@ class TransformedRows:
     Parameters
     ----------
     network : Network
+        The network, with the transformers before it.
     X : array, DataFrame, sparse matrix or tensor of shape (n_samples, ...)
         Input of the first of the network's transformers.
 
@@ -61,6 +62,11 @@ class TransformedRows:
 
         No transformer runs: it is the hash of the given samples, the fitted transformers, the
         kind of network and some settings.
+
+        Parameters
+        ----------
+        *settings : object
+            What else the result depends on.
 
         Returns
         -------

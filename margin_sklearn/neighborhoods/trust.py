@@ -26,6 +26,7 @@ def label_trust(counts, neighbors, anchor, label):
     neighbors : ndarray of int of shape (n_anchors, n_neighbors)
         Neighboring rows of each anchor.
     anchor, label : ndarray of int of shape (n_cases,)
+        Anchor and class index of each case.
 
     Returns
     -------

@@ -25,6 +25,7 @@ class PeriodicEmbedding(nn.Module):
     Parameters
     ----------
     n_columns : int
+        Number of columns of the input.
     n_frequencies : int, default=16
         :math:`K`.
     n_outputs : int, default=4

@@ -95,6 +95,7 @@ class MLP(nn.Sequential):
     dropout : float, default=0.0
         Share of the hidden units that are dropped during training, in [0, 1).
     activation : {"relu", "gelu", "silu", "tanh", "identity"}, default="relu"
+        Function that is applied after each hidden layer.
     embeddings : {"auto", "periodic", None}, default="auto"
         "periodic" passes each column on with four learned periodic functions of it
         (:class:`~margin_sklearn.nn.PeriodicEmbedding`). They are meant for standardised
@@ -175,6 +176,7 @@ class ConvNet(nn.Module):
     dropout : float, default=0.0
         Share of the last features that are dropped during training, in [0, 1).
     activation : {"relu", "gelu", "silu", "tanh", "identity"}, default="relu"
+        Function that is applied after each convolution.
     pooling : {"flatten", "mean"}, default="flatten"
         Input of the last linear layer: the features at every position, or their mean over
         the positions, which needs far fewer weights for large images.

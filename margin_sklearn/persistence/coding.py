@@ -136,6 +136,8 @@ class Writer:
         self.tensors: dict[str, torch.Tensor] = {}
         self.named: dict[str, Any] = {}
         self._places: dict[int, tuple[int, Any]] = {}
+        # What the object at hand is in, from the outside inwards.
+        self._around: list[str] = []
         self._checks: list[tuple[Any, Callable[[Any, Any], None]]] = []
 
     def node(self, value: Any, where: str) -> Any:
@@ -154,6 +156,7 @@ class Writer:
         """
         if value is None or type(value) in (bool, int, float, str):
             return value
+        self._around.append(where)
         try:
             # A number of NumPy may also be a number of Python.
             is_scalar = isinstance(value, np.generic)
@@ -164,7 +167,13 @@ class Writer:
         except RecursionError as error:
             raise _NotStored(f"{where} contains itself, which cannot be stored.") from error
         except TypeError as error:
-            raise _NotStored(f"{where} {error}.") from error
+            raise _NotStored(f"{where} {error}.{self._place()}") from error
+        finally:
+            self._around.pop()
+
+    def _place(self) -> str:
+        around = self._around[:-1]
+        return f" It is in {', '.join(reversed(around[-4:]))}." if around else ""
 
     def parts(self, values: dict[str, Any], where: str) -> dict[str, Any]:
         """Nodes of named objects.

@@ -9,7 +9,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from ..versions import warn_of_versions
-from . import estimators, trainings, values  # noqa: F401 (they register their types)
+from . import estimators, randomness, trainings, values  # noqa: F401 (they register types)
 from .archive import Damaged, unpacked
 from .coding import Reader
 from .names import Untrusted, trusted_names
@@ -27,6 +27,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[Any] = ()) -> Any:
     Parameters
     ----------
     path : str or path-like
+        File that :func:`save` wrote.
     trusted : list of str, type or function, default=()
         Further classes and functions that the file may use, such as your own module class:
         full names, as ``"mypackage.nets.Net"``, which are imported, or the objects themselves.

@@ -54,11 +54,11 @@ def _(run: TrainingRun, writer: Writer) -> Any:
 
 def _training_node(run: TrainingRun, writer: Writer) -> Any:
     net = run.net
-    writer.check(run, _check_training)
+    writer.check(run, _same_training(run))
     state = NetState.copy(net, history=True, generators=[run.order_state, *run.generators])
     tensors, others = state.to_tensors()
     place = len({name.partition("/")[0] for name in writer.tensors if "/" in name})
-    callbacks = [vars(callback) for _, callback in run.user_callbacks]
+    callbacks = [callback for _, callback in run.user_callbacks]
     settings = {
         part.name: getattr(run.settings, part.name) for part in fields(TrainingSettings)
     }
@@ -80,7 +80,7 @@ def _training_node(run: TrainingRun, writer: Writer) -> Any:
             name: writer.tensor(tensor, f"network_{place}/{name}")
             for name, tensor in tensors.items()
         },
-        "callbacks": writer.node(callbacks, "callbacks"),
+        "callbacks": {"list": [writer.node(vars(c), type(c).__name__) for c in callbacks]},
         "probe": writer.node(
             _probed(run, partial(limited, run.settings.module, tensors)), "probe"
         ),
@@ -213,27 +213,30 @@ def _made_up(run: TrainingRun, made: Callable[..., Any], n_rows: int | None) -> 
     return made(shape).to(run.net.device, run.net.input_dtype)
 
 
-def _check_training(run: TrainingRun, again: TrainingRun) -> None:
-    """Raise if the network that was made again would train differently."""
-    if type(run.net.optimizer_) is not type(again.net.optimizer_) or (
-        _groups(run) != _groups(again)
-    ):
-        raise Damaged(
-            f"{_name(run)} was trained by another optimizer than its parameters name, or the "
-            "optimizer has other weights than the module"
-        )
-    for kind_of_input in MADE_UP:
-        x = _made_up(run, kind_of_input, None)
-        outputs = training_outputs(run.net, x)
-        if outputs is None:
-            continue
-        if not same_outputs(outputs, training_outputs(again.net, x)):
+def _same_training(run: TrainingRun) -> Callable[[TrainingRun, TrainingRun], None]:
+    """Check that raises unless the network that was made again would train as it does now.
+
+    What it compares with is found here, because another thread may train the network later.
+    """
+    optimizer, groups = type(run.net.optimizer_), _groups(run)
+    inputs = (_made_up(run, kind_of_input, None) for kind_of_input in MADE_UP)
+    computed = ((x, training_outputs(run.net, x)) for x in inputs)
+    x, outputs = next((pair for pair in computed if pair[1] is not None), (None, None))
+
+    def check(run: TrainingRun, again: TrainingRun) -> None:
+        if optimizer is not type(again.net.optimizer_) or groups != _groups(again):
+            raise Damaged(
+                f"{_name(run)} was trained by another optimizer than its parameters name, or "
+                "the optimizer has other weights than the module"
+            )
+        if x is not None and not same_outputs(outputs, training_outputs(again.net, x)):
             raise Damaged(
                 f"{_name(run)} or its loss computes something else in training mode: it was "
                 "changed by hand, or keeps something that is neither a parameter nor a buffer "
                 "(register_buffer) nor in get_extra_state"
             )
-        return
+
+    return check
 
 
 def _groups(run: TrainingRun) -> list[list[str | None]]:
@@ -259,7 +262,7 @@ def _name(run: TrainingRun) -> str:
 @encode.register(Callback)
 def _(value: Callback, writer: Writer) -> Any:
     parts = {"class": type(value), "attributes": vars(value)}
-    return writer.once(value, lambda: {"callback": writer.parts(parts, "callback")})
+    return writer.once(value, lambda: {"callback": writer.parts(parts, type(value).__name__)})
 
 
 @kind("callback")

@@ -1,4 +1,4 @@
-"""Plain values: containers, arrays, tensors, classes, DataFrames, random generators."""
+"""Plain values: containers, arrays, tensors, classes, DataFrames."""
 
 import functools
 import math
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 import torch
 from sklearn.utils import Bunch
 
@@ -20,7 +19,7 @@ __all__: list[str] = []
 
 # Kinds of NumPy's dtypes that hold values, not references to objects.
 OF_VALUES = "biufcmMSU"
-BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+MOST_OF_RANGE = 100_000
 
 
 # --- containers -------------------------------------------------------------------------
@@ -84,7 +83,11 @@ def _(ends: Any, reader: Reader) -> Any:
 
 @kind("range")
 def _(ends: Any, reader: Reader) -> Any:
-    return range(*map(reader.value, ends))
+    found = range(*map(reader.value, ends))
+    # What takes a few bytes here can keep a loop busy for years.
+    if len(found[: MOST_OF_RANGE + 1]) > MOST_OF_RANGE:
+        raise Damaged(f"it has a range of more than {MOST_OF_RANGE:,} numbers: {found!r}")
+    return found
 
 
 @encode.register(complex)
@@ -115,6 +118,15 @@ def _(text: Any, reader: Reader) -> Any:
 @encode.register(types.BuiltinFunctionType)
 def _(value: Any, writer: Writer) -> Any:
     return {"name": writer.name(value)}
+
+
+@encode.register(types.MethodType)
+def _(value: types.MethodType, writer: Writer) -> Any:
+    owner = type(value.__self__).__name__
+    raise TypeError(
+        f"is {value.__name__}, a method of a {owner}, which cannot be stored: use a function "
+        "of a module"
+    )
 
 
 @encode.register(np.ufunc)
@@ -272,7 +284,7 @@ def _(value: Any, writer: Writer) -> Any:
         parts = {"index": value.index, "name": value.name, "values": _column(value.array)}
         return {"series": writer.parts(parts, "Series")}
     if type(value) is pd.RangeIndex:
-        parts = {"range": range(value.start, value.stop, value.step), "name": value.name}
+        parts = {"ends": (value.start, value.stop, value.step), "name": value.name}
         return {"range_index": writer.parts(parts, "index")}
     if isinstance(value, pd.MultiIndex):
         levels = [value.get_level_values(i) for i in range(value.nlevels)]
@@ -326,7 +338,8 @@ def _(nodes: Any, reader: Reader) -> pd.Series:
 @kind("range_index")
 def _(nodes: Any, reader: Reader) -> pd.RangeIndex:
     parts = reader.parts(nodes)
-    return pd.RangeIndex(parts["range"], name=parts["name"])
+    start, stop, step = parts["ends"]
+    return pd.RangeIndex(start, stop, step, name=parts["name"])
 
 
 @kind("multi_index")
@@ -338,54 +351,3 @@ def _(nodes: Any, reader: Reader) -> pd.MultiIndex:
 def _(nodes: Any, reader: Reader) -> pd.Index:
     parts = reader.parts(nodes)
     return pd.Index(_values_of(parts["values"]), name=parts["name"])
-
-
-# --- randomness -------------------------------------------------------------------------
-
-
-@encode.register(np.random.RandomState)
-def _(value: np.random.RandomState, writer: Writer) -> Any:
-    return writer.once(value, lambda: {"random_state": writer.node(value.get_state(), "it")})
-
-
-@kind("random_state")
-def _(node: Any, reader: Reader) -> np.random.RandomState:
-    made = np.random.RandomState()
-    made.set_state(reader.value(node))
-    return made
-
-
-@encode.register(np.random.Generator)
-def _(value: np.random.Generator, writer: Writer) -> Any:
-    bits = value.bit_generator
-    if type(bits).__name__ not in BIT_GENERATORS:
-        raise TypeError(f"is a Generator of {type(bits).__name__}: use numpy's PCG64")
-    return writer.once(value, lambda: {"generator": writer.node(bits.state, "its state")})
-
-
-@kind("generator")
-def _(node: Any, reader: Reader) -> np.random.Generator:
-    state = reader.value(node)
-    if state["bit_generator"] not in BIT_GENERATORS:
-        raise Damaged(f"it has a generator of {state['bit_generator']!r}")
-    bits = getattr(np.random, state["bit_generator"])()
-    bits.state = state
-    return np.random.Generator(bits)
-
-
-@encode.register(scipy.stats.distributions.rv_frozen)
-def _(value: Any, writer: Writer) -> Any:
-    name = value.dist.name
-    if type(getattr(scipy.stats, name, None)) is not type(value.dist):
-        raise TypeError(f"is a distribution {name!r}, which scipy.stats does not have")
-    parts = {"args": value.args, "keywords": value.kwds}
-    return {"distribution": {"name": name, **writer.parts(parts, name)}}
-
-
-@kind("distribution")
-def _(nodes: Any, reader: Reader) -> Any:
-    parts = reader.parts(nodes)
-    found = getattr(scipy.stats, parts["name"])
-    if not isinstance(found, scipy.stats.rv_continuous | scipy.stats.rv_discrete):
-        raise Damaged(f"scipy.stats.{parts['name']} is not a distribution")
-    return found(*parts["args"], **parts["keywords"])

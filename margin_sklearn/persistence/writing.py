@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 
 from ..storage.files import write_atomically
 from ..versions import versions_of_libraries
-from . import estimators, trainings, values  # noqa: F401 (they register their types)
+from . import estimators, randomness, trainings, values  # noqa: F401 (they register types)
 from .archive import Damaged, packed
 from .coding import Writer
 from .reading import made_from, require_extra

@@ -116,6 +116,7 @@ class GeneratorStream:
     Parameters
     ----------
     device : torch.device
+        Device of the training.
     state : list of torch.Tensor
         From :func:`generator_state`.
     """
@@ -178,6 +179,7 @@ def second_generator(seed: int) -> torch.Generator:
     Parameters
     ----------
     seed : int
+        The seed of torch's own generator.
 
     Returns
     -------
@@ -193,6 +195,7 @@ def generator_state(device: torch.device) -> list[torch.Tensor]:
     Parameters
     ----------
     device : torch.device
+        Device of the computations.
 
     Returns
     -------
@@ -222,6 +225,7 @@ def set_generator_state(device: torch.device, states: list[torch.Tensor]) -> Non
     Parameters
     ----------
     device : torch.device
+        Device of the computations.
     states : list of torch.Tensor
         From :func:`generator_state`.
     """

@@ -106,6 +106,7 @@ def reading(module: torch.nn.Module) -> Iterator[None]:
     Parameters
     ----------
     module : torch.nn.Module
+        Module that is read.
     """
     access, me = _access(module), threading.get_ident()
     with access.changed:
@@ -130,6 +131,7 @@ def training(module: torch.nn.Module) -> Iterator[None]:
     Parameters
     ----------
     module : torch.nn.Module
+        Module that is trained.
     """
     access, me = _access(module), threading.get_ident()
     with access.changed:

@@ -39,6 +39,7 @@ def distance(network: Network, example: torch.Tensor) -> _Scaled:
     Parameters
     ----------
     network : Network
+        The network whose margins are scaled.
     example : torch.Tensor of shape (1, ...)
         Not used.
 
@@ -117,6 +118,7 @@ def total_variation(network: Network, sample: torch.Tensor) -> _Scaled:
     Parameters
     ----------
     network : Network
+        The network whose margins are scaled.
     sample : torch.Tensor of shape (n_samples, ...)
         Two or more different samples.
 

@@ -23,6 +23,7 @@ def raw(network: Network, example: torch.Tensor) -> _Scaled:
     Parameters
     ----------
     network : Network
+        The network whose margins are scaled.
     example : torch.Tensor of shape (1, ...)
         Not used.
 

@@ -36,12 +36,8 @@ class DistributionSettings:
 
     Parameters
     ----------
-    scale : str or None, default="distance"
-    at : {"samples", "neighborhood"}, default="samples"
-    floor, ceiling : float, default=None
-    max_samples : int or None, default=2000
-    noise_weight : bool, default=False
-    random_state : int or RandomState instance, default=0
+    scale, at, floor, ceiling, max_samples, noise_weight, random_state
+        As there.
     """
 
     scale: str | None = "distance"
@@ -81,6 +77,7 @@ class MarginDistribution:
     values : ndarray of float64 of shape (n_cases, n_points)
         A case is a sample; at perturbed samples, duplicates are one case per label.
     weight : ndarray of shape (n_cases,) or None
+        Weight of each case; None weights all equally.
     floor, ceiling : float or None
         In the units of the margins.
     unit : float, default=1.0
@@ -149,11 +146,13 @@ def margin_distribution(network, X, class_index, weight=None, settings=DEFAULT):
     Parameters
     ----------
     network : Network
+        The network whose margins are computed.
     X : array, DataFrame, sparse matrix or tensor of shape (n_samples, ...)
         Before the network's transformers.
     class_index : ndarray of int of shape (n_samples,)
         Class indices.
     weight : ndarray of shape (n_samples,), default=None
+        Weight of each sample; None weights all equally.
     settings : DistributionSettings, default=DEFAULT
         The default is that of ``margin_auc_score``.
 

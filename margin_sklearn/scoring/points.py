@@ -43,11 +43,15 @@ class SamplePoints:
     Parameters
     ----------
     network : Network
+        The network that the inputs are for.
     X : array, DataFrame or sparse matrix of shape (n_samples, ...)
         After the transformers.
     label : ndarray of int of shape (n_samples,)
+        Class indices.
     weight : ndarray of shape (n_samples,), default=None
+        Weight of each sample; None weights all equally.
     unit : float, default=1.0
+        What the floor and the ceiling of the score are multiples of.
     rows : ndarray of int of shape (n_samples,), default=None
         Row indices of the samples, if they are a subset.
     """
@@ -67,9 +71,13 @@ class SamplePoints:
         Parameters
         ----------
         samples : TransformedRows
+            All samples.
         label : ndarray of int of shape (n_samples,)
+            Class indices.
         weight : ndarray of shape (n_samples,) or None
+            Weight of each sample; None weights all equally.
         settings : DistributionSettings
+            They decide how many samples are drawn, and what the unit is.
 
         Returns
         -------
@@ -127,6 +135,7 @@ class SamplePoints:
         Parameters
         ----------
         case : int
+            Position of the case.
 
         Returns
         -------
@@ -145,6 +154,7 @@ class PerturbedPoints:
     points : PseudoPoints
         From :func:`~margin_sklearn.neighborhoods.pseudo_points`, for these samples.
     weight : ndarray of shape (n_cases,), default=None
+        Weight of each case; None weights all equally.
     """
 
     def __init__(self, samples, points, weight=None):
@@ -173,7 +183,13 @@ class PerturbedPoints:
         return cls(samples, points, weight * points.trust if settings.noise_weight else weight)
 
     def inputs(self, chunk):
-        """Network inputs at the points of some cases; see :meth:`SamplePoints.inputs`."""
+        """Network inputs at the points of some cases; see :meth:`SamplePoints.inputs`.
+
+        Parameters
+        ----------
+        chunk : slice
+            Slice of the cases.
+        """
         points = self._points
         anchors = points.anchor[chunk]
         rows = points.rows[anchors]
@@ -187,13 +203,25 @@ class PerturbedPoints:
         return (x[:, None] + self._length * steps).flatten(0, 1)
 
     def examples(self, size):
-        """Network inputs at evenly spaced samples; see :meth:`SamplePoints.examples`."""
+        """Network inputs at evenly spaced samples; see :meth:`SamplePoints.examples`.
+
+        Parameters
+        ----------
+        size : int
+            Largest number of samples.
+        """
         if size == 1:
             return self.network.tensor(self._samples.first)
         return self.network.inputs(_evenly(self._samples.rows, size))
 
     def sample(self, case):
-        """The sample of a case, for messages; see :meth:`SamplePoints.sample`."""
+        """The sample of a case, for messages; see :meth:`SamplePoints.sample`.
+
+        Parameters
+        ----------
+        case : int
+            Position of the case.
+        """
         return self._points.neighborhood.anchors[self._points.anchor[case]]
 
 

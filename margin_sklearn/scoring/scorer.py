@@ -131,7 +131,9 @@ class MarginAUCScorer(Versioned, BaseEstimator):
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
             Usually the training samples: the score needs no others.
         y : array-like of shape (n_samples,)
+            Their labels.
         sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the samples; None weights all equally.
 
         Returns
         -------

@@ -51,6 +51,7 @@ class PredictsByEstimator:
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------
@@ -65,6 +66,7 @@ class PredictsByEstimator:
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------
@@ -79,6 +81,7 @@ class PredictsByEstimator:
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------
@@ -93,6 +96,7 @@ class PredictsByEstimator:
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
+            Samples with the columns seen in :meth:`fit`.
 
         Returns
         -------

@@ -23,6 +23,7 @@ from ..classifier.pipelines import final_classifier, fit_transformers, pass_on_r
 from ..classifier.together import Fit, fit_together, groups_to_fit
 from ..data.rows import take_rows
 from ..data.validation import check_lengths, validate_y
+from ..representation import Represented
 from ..training.early_margins import EarlyMargins
 from ..versions import Versioned
 from .delegating import PredictsByEstimator
@@ -39,7 +40,12 @@ __all__ = ["LabelErrorDetector"]
 
 
 class LabelErrorDetector(
-    Versioned, PredictsByEstimator, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
+    Represented,
+    Versioned,
+    PredictsByEstimator,
+    MetaEstimatorMixin,
+    ClassifierMixin,
+    BaseEstimator,
 ):
     r"""Find wrong labels by the margins of the samples in the first epochs of a training.
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from ..checks import check_rows
 from ..data.rows import take_rows
 from ..data.validation import check_lengths, validate_y
+from ..representation import Represented
 from ..versions import Versioned
 from .selector import MarginSubsetSelector
 
@@ -28,7 +29,7 @@ except ImportError as error:
 __all__ = ["MarginSubsetSampler"]
 
 
-class MarginSubsetSampler(Versioned, BaseSampler):
+class MarginSubsetSampler(Represented, Versioned, BaseSampler):
     """Select few samples by margin for the next step of imbalanced-learn's Pipeline.
 
     :meth:`fit_resample` trains a clone of ``estimator`` until every sample is correctly

@@ -29,6 +29,7 @@ from ..checks import (
 )
 from ..data.rows import take_rows
 from ..data.validation import check_lengths, validate_y
+from ..representation import Represented
 from ..versions import Versioned
 from .continuing import score_fitted, train, weighted
 from .delegating import PredictsByEstimator
@@ -39,6 +40,7 @@ __all__ = ["MarginSubsetSelector"]
 
 
 class MarginSubsetSelector(
+    Represented,
     Versioned,
     PredictsByEstimator,
     MetaEstimatorMixin,

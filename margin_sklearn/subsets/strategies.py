@@ -240,6 +240,7 @@ def select(
     Parameters
     ----------
     margins : ndarray of float of shape (n_samples,)
+        Margin of each sample.
     y : ndarray of int of shape (n_samples,)
         Class indices.
     n : int
@@ -252,6 +253,7 @@ def select(
     min_per_class : int
         With ``stratify``, the minimum number to select per class.
     rng : numpy.random.Generator
+        Used by strategies that draw samples.
     candidates : ndarray of bool of shape (n_samples,), default=None
         Samples that may be selected; all by default.
 

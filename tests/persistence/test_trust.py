@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Checkpoint, EpochScoring
+from skorch.callbacks import Checkpoint, EpochScoring, Freezer
 
 import margin_sklearn
 from margin_sklearn import MarginClassifier, MarginSubsetSelector, load, save
@@ -75,7 +75,7 @@ def fitted_net():
         ),
         (
             MarginClassifier(callbacks=[EpochScoring(lambda *args: 0.0)]),
-            "is a lambda",
+            r"scoring'\] is a lambda.* It is in EpochScoring.*MarginClassifier\.callbacks",
         ),
         (Around(MarginClassifier()), r"test_trust\.Around that contains a network"),
         (fitted_net(), "contains a network"),
@@ -96,6 +96,17 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_written(model, mess
         save(model, path)
     assert path.read_text() == "earlier"
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_method_is_refused_by_the_names_of_its_owner_and_place(iris, tmp_path):
+    # Once fitted, a Freezer holds methods of its own.
+    X, y = iris
+    freezer = Freezer("hidden*")
+    model = MarginClassifier(callbacks=[freezer], **SMALL).fit(X, y)
+    message = r"a method of a Freezer.* use a function of a module\. It is in .*Freezer"
+    with pytest.raises(TypeError, match=message):
+        save(make_pipeline(model), tmp_path / "model")
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("module", [modules.WithHiddenState, modules.WithRandomFeatures])
@@ -459,6 +470,7 @@ def _built(name, value):
         _sizes({"tuple": [30_000, 30_000]}),
         _sizes({"list": [1] * 100_000}),
         _sizes({"range": [1, 10_000_000, 1]}),
+        _sizes({"range": [1, 10**30, 1]}),
         _built("n_classes", 10**8),
         _built("n_classes", -1),
         _built("input_shape", [10**8]),
