@@ -56,6 +56,11 @@ def without_spread(table):
     return table.apply(lambda column: column.str.split(" ± ").str[0])
 
 
+def decimals(table, digits):
+    """Numbers with ``digits`` digits after the point; empty cells stay empty."""
+    return table.map(lambda cell: f"{float(cell):.{digits}f}" if cell else "")
+
+
 def of_pruning():
     """The tables of the page on pruning, by name."""
     rows, tasks, verdict = map(
@@ -73,8 +78,8 @@ def of_pruning():
     defaults = ["stop", "all", "all, averaged", "1 %", "1 %, random", "1 % throughout"]
     costs = ["test", "lost", "most", "kept", "time, MLP", "time, ConvNet", "gradients"]
     return {
-        "prune_defaults": rows[costs],
-        "prune_defaults_tasks": tasks.T[defaults].rename_axis("task"),
+        "prune_defaults": decimals(rows[costs], 2).assign(kept=decimals(rows[["kept"]], 0)),
+        "prune_defaults_tasks": decimals(tasks.T[defaults], 2).rename_axis("task"),
         "prune_accuracy": verdict[["stop", "all", "1 %", "over stopping", "over all"]],
         "prune_costs": verdict[["gain kept", "random", "gradients", "time", "all scored"]],
         "prune_rows": without_spread(read("prune_rows")).rename(columns=TASKS),
@@ -98,7 +103,10 @@ def of_labels():
     methods = read("label_errors_methods")
     found = ["precision", "recall", "F1", "F1, tuned on", "F1, others", "AP"]
     after = ["time", "gain", "worst gain", "false alarms", "most"]
-    tables = {"labels_found": methods[found], "labels_after": methods[after]}
+    tables = {
+        "labels_found": decimals(methods[found], 1),
+        "labels_after": decimals(methods[after], 2),
+    }
     for name in ("datasets", "clean"):
         table = read(f"label_errors_{name}").rename(index=METHODS)
         tables[f"labels_{name}"] = table.T.rename_axis("data set")

@@ -46,7 +46,7 @@ def test_the_script_of_the_workflow_runs_the_commands_of_the_makefile():
     assert set(RECIPES["lint"] + RECIPES["types"]) <= set(script)
     readme = (ROOT / "README.md").read_text("utf-8")
     assert RECIPES["test"] == ["python -m pytest"]
-    assert readme.count("&& python -m pytest\n") == 1
+    assert readme.count("&& python -m pytest -n 2 --dist loadfile\n") == 1
 
 
 def test_every_target_is_declared_phony():

@@ -140,8 +140,9 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         Seeds weights, order of samples and dropout. The global generators of torch, NumPy and
         Python are not changed.
     verbose : int, default=0
-        0 is silent, 1 shows a progress bar with loss, accuracy and margin, 2 prints a table
-        with one row per epoch.
+        0 is silent, 1 shows a progress bar with loss, accuracy and margin (with
+        ``restore_best`` also margin-AUC and the best epoch so far), 2 prints a table with one
+        row per epoch.
     **kwargs
         Parameters of the parts, by skorch's convention: ``module__hidden_layer_sizes``,
         ``optimizer__momentum``, ``criterion__label_smoothing``, ``callbacks__NAME__…``,

@@ -135,6 +135,7 @@ def _train(selector, X, y, sample_weight, choose, n, rng, resumable):
             score_share=selector.score_share,
             rng=rng,
         )
+        _show_as("continuing", run)
         margins = run.fit_guarded(
             separated.samples,
             selector.continue_epochs,
@@ -150,6 +151,11 @@ def _train(selector, X, y, sample_weight, choose, n, rng, resumable):
         _table(history),
         run.separation.epoch_,
     )
+
+
+def _show_as(phase, run):
+    if run.progress is not None:
+        run.progress.enter(phase)
 
 
 def separate(selector, X, y, sample_weight, resumable=None):
@@ -199,6 +205,7 @@ def separate(selector, X, y, sample_weight, resumable=None):
     run, samples, rows = part.run, part.samples, part.rows
     early = EarlyMargins(run.margin_history) if selector.noise_guard else None
     watch = TrainingWatch(early)
+    _show_as("separation", run)
     margins = part.train(watch)
     if margins is None:
         margins = _margins(classifier, take_rows(inputs, rows), np.asarray(y)[rows])

@@ -141,7 +141,8 @@ class MarginSubsetSelector(
         inside a Pipeline) whose own ``random_state`` is None.
     verbose : int, default=0
         How to show the training progress of the estimator, before and after separation, as for
-        :class:`MarginClassifier`; 0 keeps the estimator's own setting.
+        :class:`MarginClassifier`; 0 keeps the estimator's own setting. Progress bars are named
+        by the phase and also show the number of samples trained on.
 
     Attributes
     ----------

@@ -94,7 +94,7 @@ class TrainingRun:
         self.margin_history = MarginHistory()
         self.best_epoch = None if settings.restore_best is None else BestEpoch()
         self.separation = Separation(self.margin_history, settings.stop, settings.share)
-        self.progress = ProgressBar() if settings.verbose == 1 else None
+        self.progress = ProgressBar(self.best_epoch) if settings.verbose == 1 else None
         # Copies, because fit must not change constructor arguments.
         users = [copied_callback(entry) for entry in settings.callbacks or []]
         self.net = build_net(
