@@ -118,5 +118,5 @@ print(f"most equal after {stops[-1]} epochs: {lowest}")
 # epochs the samples still differ, so which of them are kept still matters.
 # Nor does more weight decay settle it: with ``lr=0.05`` and
 # ``weight_decay=5e-3`` in this script, the spread with batch norm rises again
-# after epoch 100. :ref:`The guide <pruning>` has the same measurement on three data sets, up to
-# a thousand epochs.
+# after epoch 100. :ref:`The guide <pruning>` has the same measurement on three
+# data sets, up to a thousand epochs.

@@ -3,7 +3,7 @@ Why does margin-AUC look near the samples?
 ==========================================
 
 A network that has memorised its training samples, wrong labels included,
-classifies all of them correctly: at the samples there is nothing to see.
+classifies them correctly: at the samples there is nothing to see.
 :func:`~margin_sklearn.margin_auc_score` evaluates it at perturbed samples
 (pseudo-points) near them. This page shows these points, what the score finds
 there, and how their distance from the samples is chosen.
