@@ -55,6 +55,8 @@ if __name__ == "__main__":
 #
 # Only the ``with`` statement is new.
 
+import logging
+
 import joblib
 from dask.distributed import Client, LocalCluster
 
@@ -64,6 +66,8 @@ if __name__ == "__main__":
             n_workers=2,
             threads_per_worker=1,
             dashboard_address=None,
+            # On a busy machine dask warns that workers take long to stop.
+            silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster),
         joblib.parallel_config(backend="dask", wait_for_workers_timeout=60),
