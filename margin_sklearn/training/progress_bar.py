@@ -38,7 +38,7 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
         row = net.history[-1]
-        shown = {
+        shown: dict[str, object] = {
             "loss": f"{row['train_loss']:.3g}",
             "accuracy": f"{row['train_accuracy']:.3f}",
             "margin": f"{row['train_margin']:.3g}",
