@@ -3,49 +3,34 @@
 import copy
 import os
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.history import History
 
 from ..adapters.registry import as_network
-from ..data.batches import Samples
-from ..data.validation import (
-    check_classes_again,
-    validate_fit,
-    validate_labels,
-    validate_predict,
-)
-from ..data.weights import training_weights
-from ..exceptions import NotSeparatedWarning, warn_caller
+from ..data.validation import validate_fit, validate_labels, validate_predict
 from ..nn.modules import MLP
-from ..runtime import drawing_alone, reading, resolve_device, training
-from ..storage.hashing import Unhashable, content_hash
-from ..storage.sources import sources_of
-from ..training.build import TrainingSettings, copied_callback
-from ..training.checkpoint import Checkpoint, training_hash
-from ..training.length import n_epochs, samples_per_step
-from ..training.net import MarginNet
-from ..training.predicting import class_indices, logits_of
-from ..training.run import TrainingRun
-from ..training.schedules import learning_rate
-from ..versions import versions_of_libraries
-from .parameters import NestedParamsEstimator, nested_params, set_nested
+from ..runtime import reading
+from ..training.build import copied_callback
+from .fitting import begin_fit, begin_training
+from .parameters import NestedParamsEstimator, set_nested
+from .predictions import PredictsByNetwork
+from .results import TrainingResults, warn_unless_separated
 from .settings import check_classes, check_settings
+from .state import aside, is_warm, of_now
 
-__all__ = ["MarginClassifier", "TrainingPart", "begin_fit", "training_run"]
+__all__ = ["MarginClassifier"]
 
 
-class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
+class MarginClassifier(
+    TrainingResults, PredictsByNetwork, ClassifierMixin, NestedParamsEstimator
+):
     r"""A PyTorch network as a scikit-learn classifier.
 
     :meth:`fit` builds a skorch net from the module, the data and the parameters below, and
@@ -220,12 +205,9 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
     20
     """
 
-    net_: MarginNet
-    classes_: NDArray[Any]
     n_features_in_: int
     feature_names_in_: NDArray[Any]
     input_shape_: tuple[int, ...]
-    _run: TrainingRun
 
     def __init__(
         self,
@@ -286,8 +268,6 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
             cloned.callbacks = [copied_callback(entry) for entry in self.callbacks]
         return cloned
 
-    # --- fitting --------------------------------------------------------------------
-
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the network.
 
@@ -307,7 +287,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         """
         check_settings(self)
         before = self.n_iter_ if hasattr(self, "net_") else 0
-        with self._aside() as trained:
+        with aside(self, is_warm(self)) as trained:
             part = begin_fit(trained, X, y, sample_weight, purpose="fit")
             with part.resumable():
                 part.train()
@@ -350,7 +330,7 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
         if classes is not None:
             check_classes(classes)
             classes = np.unique(np.asarray(classes))
-        with self._aside(continues=not first) as trained:
+        with aside(self, not first) as trained:
             X, y = validate_fit(trained, X, y, reset=first)
             if first:
                 trained.classes_ = np.asarray(classes)
@@ -359,380 +339,18 @@ class MarginClassifier(ClassifierMixin, NestedParamsEstimator):
                     f"classes={classes} is not the same as in the previous fit: "
                     f"{self.classes_}. Pass the same classes or None."
                 )
-            part = trained._begin(X, y, sample_weight, fresh=first, chunk=True)
+            part = begin_training(trained, X, y, sample_weight, fresh=first, chunk=True)
             part.run.fit(part.samples, 1)
         return self
-
-    def _warm(self):
-        return bool(self.warm_start) and hasattr(self, "net_")
-
-    def _begin(self, X, y, sample_weight, *, fresh, chunk=False, purpose=None):
-        """The next training: a whole fit, or a chunk of samples for one epoch.
-
-        A fit with a ``purpose`` has a checkpoint, if that was asked for.
-        """
-        class_index = validate_labels(y, self.classes_)
-        weight = training_weights(
-            sample_weight, self.class_weight, class_index, self.classes_, relative=not chunk
-        )
-        rows = np.arange(len(class_index))
-        if weight is not None and not weight.all():
-            # Weight 0 excludes a sample, from batch norm and the separation check too.
-            rows = np.flatnonzero(weight)
-            X, class_index, weight = X[rows], class_index[rows], weight[rows]
-        names = getattr(self, "feature_names_in_", None)
-        # One cycle must know where training ends.
-        open_ended = self.stop_at_separation and self.lr_schedule == "one_cycle"
-        constant = chunk or open_ended
-        settings = self._training_settings(
-            "constant" if constant else self.lr_schedule,
-            samples_per_step(self.batch_size, len(rows)),
-        )
-        checkpoint = None
-        if purpose is not None and self.checkpoint is not None:
-            checkpoint = self._opened(self.checkpoint, purpose, X, class_index, weight, fresh)
-        try:
-            if fresh:
-                seed = None if checkpoint is None else checkpoint.seed
-                self._run = TrainingRun(
-                    settings,
-                    X,
-                    n_classes=len(self.classes_),
-                    device=resolve_device(self.device),
-                    # A RandomState is drawn from in any case.
-                    seed=self._seed()
-                    if seed is None or self.random_state is not None
-                    else seed,
-                    names=names,
-                )
-                self.net_ = self._run.net
-            else:
-                self._run.update(settings)
-            samples = self._run.samples(X, class_index, weight, names)
-        except BaseException:
-            if checkpoint is not None:
-                checkpoint.close()
-            raise
-        epochs = n_epochs(self.max_epochs, bool(self.stop_at_separation))
-        return TrainingPart(self._run, samples, rows, epochs, checkpoint)
-
-    def _opened(self, folder, purpose, X, class_index, weight, fresh):
-        """The checkpoint of a fit; None, with a warning, if there cannot be one."""
-        if self.callbacks:
-            reason = "it has callbacks, whose state is not known"
-        else:
-            try:
-                return Checkpoint(
-                    folder,
-                    content_hash(
-                        self,
-                        purpose,
-                        sources_of(self),
-                        (X, class_index, weight, self.classes_),
-                        str(resolve_device(self.device)),
-                        versions_of_libraries(),
-                        None if fresh else training_hash(self._run),
-                    ),
-                    self.checkpoint_every,
-                )
-            except Unhashable as error:
-                reason = str(error)
-        warn_caller(f"checkpoint={str(folder)!r} keeps nothing of this fit: {reason}.")
-        return None
-
-    def _training_settings(self, lr_schedule, batch_size):
-        stop = self.stop_at_separation
-        return TrainingSettings(
-            module=self.module,
-            criterion=self.criterion,
-            optimizer=self.optimizer,
-            lr=learning_rate(self.lr, lr_schedule),
-            lr_schedule=lr_schedule,
-            weight_decay=self.weight_decay,
-            batch_size=batch_size,
-            restore_best=self.restore_best,
-            callbacks=self.callbacks,
-            verbose=self.verbose,
-            stop=bool(stop),
-            share=1.0 if isinstance(stop, bool | np.bool_) else stop,
-            nested=nested_params(self),
-        )
-
-    def _seed(self):
-        if self.random_state is None:
-            # From the operating system: NumPy's global generator must not change.
-            return int(np.random.SeedSequence().generate_state(1)[0])
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    @contextmanager
-    def _aside(self, continues=None):
-        """A copy to be trained in the block, whose state this estimator takes over at its end.
-
-        It is taken over in one step: other threads predict with what was fitted before. If the
-        block raises, nothing has changed. A training that is continued is shared by both, and
-        is then restored; threads that predict with it wait.
-        """
-        before = dict(vars(self))
-        trained = _of_state(self, dict(before))
-        with ExitStack() as alone:
-            if self._warm() if continues is None else continues:
-                alone.enter_context(drawing_alone())
-                alone.enter_context(training(trained._run.net.module_))
-                alone.enter_context(trained._run.kept_on_error())
-            yield trained
-            after = vars(trained)
-            # What others have set meanwhile stays, such as parameters, but no result of a fit.
-            kept = {
-                name: value
-                for name, value in vars(self).items()
-                if not (name.endswith("_") or name == "_run")
-                and after.get(name) is before.get(name)
-            }
-            self.__dict__ = {**after, **kept}
-
-    # --- results of training --------------------------------------------------------
-
-    @property
-    def history_(self) -> History:
-        """skorch's history of the training: one row per epoch."""
-        return self._fitted().net.history
-
-    @property
-    def loss_curve_(self) -> list[float]:
-        """Mean training loss of each completed epoch."""
-        return [row["train_loss"] for row in self.history_ if "train_loss" in row]
-
-    @property
-    def n_iter_(self) -> int:
-        """Number of completed epochs."""
-        return len(self.loss_curve_)
-
-    @property
-    def best_epoch_(self) -> int | None:
-        """The epoch, from 1, whose weights ``restore_best`` kept; None without it."""
-        callback = self._fitted().best_epoch
-        return None if callback is None else callback.epoch_
-
-    @property
-    def separated_(self) -> bool:
-        """Whether every sample of the last training is correctly classified."""
-        return self._fitted().separation.separated_
-
-    @property
-    def separation_epoch_(self) -> int | None:
-        """The first epoch (from 1) after which it was, or None."""
-        return self._fitted().separation.epoch_
-
-    def _fitted(self):
-        try:
-            return vars(self)["_run"]
-        except KeyError:
-            raise AttributeError(
-                "This MarginClassifier is not fitted yet: call fit first."
-            ) from None
-
-    # --- predicting -----------------------------------------------------------------
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Most likely label of each sample.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-            Samples with the columns seen in :meth:`fit`.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-        """
-        check_is_fitted(self, "net_")
-        fitted = self._now()
-        return fitted.classes_[fitted._of_network(class_indices, X)]
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Softmax of the logits.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-            Samples with the columns seen in :meth:`fit`.
-
-        Returns
-        -------
-        proba : ndarray of float64 of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-        """
-        return softmax(self._logits(X).astype(np.float64), axis=1)
-
-    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
-        """Logarithm of the softmax of the logits.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-            Samples with the columns seen in :meth:`fit`.
-
-        Returns
-        -------
-        log_proba : ndarray of float64 of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-        """
-        return log_softmax(self._logits(X).astype(np.float64), axis=1)
-
-    def decision_function(self, X: Any) -> NDArray[Any]:
-        """Logits; for two classes, their difference.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, DataFrame, tensor} of shape (n_samples, ...)
-            Samples with the columns seen in :meth:`fit`.
-
-        Returns
-        -------
-        scores : ndarray of float32 of shape (n_samples, n_classes) or (n_samples,)
-            For two classes, positive where ``classes_[1]`` is predicted.
-        """
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
-
-    def _logits(self, X):
-        return self._now()._of_network(logits_of, X)
-
-    def _now(self):
-        """What is fitted now: another thread may fit this estimator again."""
-        return _of_state(self, vars(self))
-
-    def _of_network(self, function, X):
-        check_is_fitted(self, "net_")
-        X = validate_predict(self, X)
-        with reading(self.net_.module_):
-            return function(self.net_, X, getattr(self, "feature_names_in_", None))
-
-
-def _of_state(estimator, state):
-    """An estimator of the same class with these attributes, as they are."""
-    found = object.__new__(type(estimator))
-    found.__dict__ = state
-    return found
-
-
-class TrainingPart(NamedTuple):
-    """A training that is about to start or continue.
-
-    Parameters
-    ----------
-    run : TrainingRun
-    samples : Samples
-        The samples to train on.
-    rows : ndarray of int of shape (len(samples),)
-        Row indices of the samples in the user's X, without samples of weight 0.
-    epochs : int
-        Number of epochs, from the classifier's ``max_epochs``.
-    checkpoint : Checkpoint or None
-        The training resumes from it.
-    """
-
-    run: TrainingRun
-    samples: Samples
-    rows: np.ndarray
-    epochs: int
-    checkpoint: Checkpoint | None = None
-
-    def train(self, watch=None):
-        """Train, or resume the training, with a further callback."""
-        return self.run.fit(self.samples, self.epochs, watch=watch, checkpoint=self.checkpoint)
-
-    def resumable(self):
-        """Context of the work of which the checkpoint is removed when it has finished."""
-        if self.checkpoint is None:
-            return nullcontext()
-        return self.checkpoint.until_finished(self.run)
-
-
-def begin_fit(
-    classifier: MarginClassifier,
-    X: Any,
-    y: Any,
-    sample_weight: ArrayLike | None = None,
-    *,
-    purpose: str | None = None,
-) -> TrainingPart:
-    """The part of :meth:`MarginClassifier.fit` between its parameter checks and the training.
-
-    Parameters
-    ----------
-    classifier : MarginClassifier
-        Modified: its previous training is discarded, unless its ``warm_start`` keeps it.
-    X, y, sample_weight
-        As for its ``fit``.
-    purpose : str, default=None
-        What the training is for, if it has the classifier's ``checkpoint``: one for another
-        purpose has other callbacks, and its state is kept apart. The work must then be done
-        within ``part.resumable()``.
-
-    Returns
-    -------
-    part : TrainingPart
-        ``part.train()`` trains the classifier.
-    """
-    warm = classifier._warm()
-    X, y = validate_fit(classifier, X, y, reset=not warm)
-    if warm:
-        check_classes_again(y, classifier.classes_)
-    else:
-        classifier.classes_ = np.unique(y)
-    return classifier._begin(X, y, sample_weight, fresh=not warm, purpose=purpose)
-
-
-def warn_unless_separated(classifier: MarginClassifier, n_epochs: int) -> None:
-    """Warn if training was to stop at separation, but did not reach it.
-
-    Parameters
-    ----------
-    classifier : MarginClassifier
-        Fitted.
-    n_epochs : int
-        Number of epochs of its last training.
-
-    Warns
-    -----
-    NotSeparatedWarning
-        Unless it was interrupted.
-    """
-    run = training_run(classifier)
-    if classifier.stop_at_separation and not classifier.separated_ and not run.interrupted:
-        warn_caller(
-            f"The network does not separate its training data after {n_epochs} epochs: its "
-            "training accuracy in the last epoch was "
-            f"{classifier.history_[-1]['train_accuracy']:.4f}. Raise max_epochs, widen the "
-            "network, or lower dropout or weight_decay; contradictory labels cannot be "
-            "separated.",
-            NotSeparatedWarning,
-        )
 
 
 @as_network.register(MarginClassifier)
 def _network_of(estimator):
     check_is_fitted(estimator, "net_")
-    estimator = _of_state(estimator, vars(estimator))
+    estimator = of_now(estimator)
     return replace(
         estimator.net_.network,
         prepare=lambda rows: validate_predict(estimator, rows),
         encode=lambda y: validate_labels(y, estimator.classes_),
         guard=partial(reading, estimator.net_.module_),
     )
-
-
-def training_run(classifier: MarginClassifier) -> TrainingRun:
-    """The training of a fitted classifier.
-
-    Parameters
-    ----------
-    classifier : MarginClassifier
-        Fitted.
-
-    Returns
-    -------
-    run : TrainingRun
-    """
-    return classifier._fitted()

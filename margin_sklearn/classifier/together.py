@@ -14,7 +14,7 @@ from ..nn.stacked_layers import layers_key
 from ..training.schedules import SCHEDULES
 from ..training.stack_size import MOST_ON_CPU, stack_sizes
 from ..training.stacked import StackedTraining, stack_key
-from .estimator import begin_fit
+from .fitting import begin_fit
 from .settings import check_settings
 
 __all__ = ["Fit", "Fitted", "fit_together", "groups_to_fit"]
@@ -159,7 +159,7 @@ def fit_together(fits, watch=None, purpose=None):
         ``watch(margin_history)`` makes an
         :class:`~margin_sklearn.training.early_margins.EpochWatch` for each fit.
     purpose : str, default=None
-        As of :func:`~margin_sklearn.classifier.estimator.begin_fit`: the watch is part of it.
+        As of :func:`~margin_sklearn.classifier.fitting.begin_fit`: the watch is part of it.
 
     Returns
     -------

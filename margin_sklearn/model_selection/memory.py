@@ -17,7 +17,9 @@ import torch
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from ..classifier.estimator import MarginClassifier, begin_fit, training_run
+from ..classifier.estimator import MarginClassifier
+from ..classifier.fitting import begin_fit
+from ..classifier.state import training_run
 from ..data.rows import take_rows
 from ..exceptions import warn_caller
 from ..storage.files import DAMAGED, read_arrays, write_arrays, write_atomically

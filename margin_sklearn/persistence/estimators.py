@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ..classifier.estimator import MarginClassifier, training_run
+from ..classifier.estimator import MarginClassifier
+from ..classifier.state import training_run
 from ..model_selection.search import MarginSearchCV
 from ..model_selection.splits import ResubstitutionSplit
 from ..scoring.scorer import MarginAUCScorer

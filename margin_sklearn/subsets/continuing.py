@@ -10,7 +10,8 @@ from sklearn.base import clone
 
 from ..adapters.registry import as_network
 from ..adapters.unwrap import innermost
-from ..classifier.estimator import MarginClassifier, begin_fit
+from ..classifier.estimator import MarginClassifier
+from ..classifier.fitting import begin_fit
 from ..classifier.pipelines import final_classifier, fit_transformers, pass_on_random_state
 from ..classifier.settings import check_settings
 from ..data.batches import Samples

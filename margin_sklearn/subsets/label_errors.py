@@ -18,8 +18,10 @@ from ..checks import (
     check_real,
     check_rows,
 )
-from ..classifier.estimator import MarginClassifier, training_run, warn_unless_separated
+from ..classifier.estimator import MarginClassifier
 from ..classifier.pipelines import final_classifier, fit_transformers, pass_on_random_state
+from ..classifier.results import warn_unless_separated
+from ..classifier.state import training_run
 from ..classifier.together import Fit, fit_together, groups_to_fit
 from ..data.rows import take_rows
 from ..data.validation import check_lengths, validate_y

@@ -1,5 +1,7 @@
 """A progress bar over the epochs of a training run."""
 
+from typing import Any
+
 from skorch.callbacks import Callback
 
 __all__ = ["ProgressBar"]
@@ -38,7 +40,7 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
         row = net.history[-1]
-        shown: dict[str, object] = {
+        shown: dict[str, Any] = {
             "loss": f"{row['train_loss']:.3g}",
             "accuracy": f"{row['train_accuracy']:.3f}",
             "margin": f"{row['train_margin']:.3g}",

@@ -29,6 +29,7 @@ from margin_sklearn import (
     margin_auc_score,
     save,
 )
+from margin_sklearn.classifier import estimator as estimator_module
 from margin_sklearn.training.checkpoint import Checkpoint
 
 from ..persistence import modules
@@ -372,10 +373,10 @@ def test_state_that_only_training_uses_is_noticed(params, killed_at, tmp_path):
 
 def test_ctrl_c_leaves_the_checkpoint(tmp_path, monkeypatch):
     plain = small().fit(X, y)
-    real, begun = MarginClassifier._begin, []
+    real, begun = estimator_module.begin_fit, []
 
-    def interrupting(self, *args, **options):
-        part = real(self, *args, **options)
+    def interrupting(*args, **options):
+        part = real(*args, **options)
         batches = part.run.net.train_step
 
         def step(*args, **options):
@@ -387,7 +388,7 @@ def test_ctrl_c_leaves_the_checkpoint(tmp_path, monkeypatch):
         part.run.net.train_step = step
         return part
 
-    monkeypatch.setattr(MarginClassifier, "_begin", interrupting)
+    monkeypatch.setattr(estimator_module, "begin_fit", interrupting)
     with pytest.warns(UserWarning, match="Training was interrupted after 2 epochs"):
         stopped = small(checkpoint=tmp_path).fit(X, y)
     assert stopped.n_iter_ == 2

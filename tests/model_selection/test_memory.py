@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from margin_sklearn import MLP, MarginClassifier, MarginSearchCV, make_margin_auc_scorer
-from margin_sklearn.classifier.estimator import training_run
+from margin_sklearn.classifier.state import training_run
 from margin_sklearn.model_selection import fitting
 
 

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from margin_sklearn import MarginClassifier, margins
-from margin_sklearn.classifier.estimator import begin_fit
+from margin_sklearn.classifier.fitting import begin_fit
 from margin_sklearn.subsets.pruning import TrainingWatch
 from margin_sklearn.training.early_margins import EarlyMargins
 from tests.subsets.networks import Recorder, network, recorded, selector
