@@ -1,6 +1,7 @@
 """How Sphinx builds the documentation; ``make docs`` runs it."""
 
 import os
+import sys
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,8 @@ from sphinx_gallery.sorting import ExplicitOrder
 import margin_sklearn
 
 matplotlib.use("Agg")
+# For gallery_order.
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "margin_sklearn"
 author = "the margin_sklearn developers"
@@ -73,7 +76,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"plot_\w+\.py",
     # quickstart.py is for the command line.
     "ignore_pattern": r"quickstart\.py|__init__\.py",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_order.GalleryOrder",
     "subsection_order": ExplicitOrder(["*"]),
     "doc_module": ("margin_sklearn",),
     "backreferences_dir": None,

@@ -1,4 +1,4 @@
-"""Workflow, Makefile, templates and metadata agree with each other."""
+"""Workflows, Makefile, templates and metadata agree with each other."""
 
 import re
 import runpy
@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import margin_sklearn
+from margin_sklearn.representation import DOCUMENTATION
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -132,3 +133,10 @@ def test_constraints_are_sorted_and_single_and_hold_what_is_named():
     ]
     for requirement in PROJECT["dependencies"] + extras:
         assert re.match(r"[\w-]+", requirement)[0].lower() in names
+
+
+def test_representations_link_to_the_documentation_that_is_published():
+    assert PROJECT["urls"]["Documentation"] == DOCUMENTATION
+    site = yaml.safe_load((ROOT / ".github" / "workflows" / "site.yml").read_text("utf-8"))
+    runs = [step.get("run") for step in site["jobs"]["publish"]["steps"]]
+    assert "make docs" in runs

@@ -33,6 +33,12 @@ def test_the_api_reference_lists_everything_public(package):
     assert set(getattr(package, "__all__", ())) <= names
 
 
+def test_the_gallery_has_an_order_for_each_page():
+    pages = runpy.run_path(str(ROOT / "docs" / "gallery_order.py"))["PAGES"]
+    found = {path.stem.removeprefix("plot_") for path in ROOT.glob("examples/plot_*.py")}
+    assert sorted(pages) == sorted(found)
+
+
 @pytest.fixture
 def site(tmp_path):
     """Two pages without a fault."""
