@@ -146,7 +146,7 @@ def draw(table, path):
         guide = part[lines[0]].iloc[-1] * sizes / sizes[-1]
         axis.loglog(sizes, guide, ":", color="gray", label="slope 1")
         axis.set(xlabel=name)
-        axis.legend()
+        axis.legend(loc="upper left")
     axes[0].set(ylabel="CPU seconds")
     figure.savefig(path, dpi=150)
 

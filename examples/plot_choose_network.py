@@ -53,6 +53,8 @@ grid = {
 # ----------
 #
 # The winner is one network; the search itself predicts by a vote of the best.
+# The order is by both scores (:ref:`choosing`). Cross-validated accuracy is
+# low because it is counted on labels of which one in ten is wrong.
 # ``memory`` keeps finished fits in a folder, which saves time below.
 
 folder = TemporaryDirectory()

@@ -5,7 +5,7 @@ How do I search on a cluster?
 Inside ``joblib.parallel_config(backend="dask")`` a search sends its fits to
 the workers of a dask cluster. Here the cluster is two worker processes on one
 machine; with ``Client("tcp://ADDRESS:8786")`` it would be machines
-(:ref:`several-machines`). Needs ``pip install "margin-sklearn[distributed]"``.
+(:ref:`several-machines`). Needs ``pip install ".[distributed]"``.
 """
 
 from sklearn.datasets import load_digits

@@ -120,8 +120,8 @@ for ax, scored in zip(axes, ("all rows", "original rows"), strict=True):
     ax.set_xlabel(f"Margin-AUC on {scored}")
 axes[0].set_ylabel("Accuracy on new digits")
 axes[0].legend()
-axes[0].set_title("misled")
-axes[1].set_title("right")
+axes[0].set_title("all rows: misleading")
+axes[1].set_title("original rows: reliable")
 plt.show()
 
 # %%

@@ -121,7 +121,7 @@ print(f"best single network       {alone.max():.3f} (not known beforehand)")
 # %%
 # **The first few are; all of them are not.** The vote of the first few by
 # margin-AUC is about as accurate as the best single network, which nobody
-# knows beforehand. Random networks need many votes to come near, and the last
+# knows beforehand. Networks in random order level off below that, and the last
 # ones in the order of margin-AUC spoil the vote of the first. The search stops
 # at the square root by default (``vote="auto"``); :ref:`the guide <choosing>`
 # has the measurements on other data.

@@ -165,7 +165,7 @@ plt.show()
 
 table = {
     name: {
-        "wrong labels kept": f"{wrong[model.support_].mean():.0%}",
+        "wrong among kept": f"{wrong[model.support_].mean():.0%}",
         "accuracy on new digits": round(model.score(X_test, y_test), 3),
     }
     for name, model in (("no guard", plain), ("noise guard", guarded))
@@ -176,4 +176,6 @@ print(f"\n{wrong[suspects].mean():.0%} of the suspects have wrong labels")
 
 # %%
 # **With wrong labels, use the guard.** Without it, training continues on the
-# labels that should be doubted most.
+# labels that should be doubted most. It does not find all of them, and those
+# that it misses are near the boundary, too: to clean a data set, use
+# :class:`~margin_sklearn.LabelErrorDetector`.

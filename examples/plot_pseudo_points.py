@@ -193,6 +193,6 @@ ax.legend(loc="lower left")
 plt.show()
 
 # %%
-# **Where the networks are in the order of their accuracy on new samples.** The
-# accuracies themselves are too high: the score compares networks and does not
-# estimate their accuracy.
+# **At the step length chosen, the networks have the order that they have on
+# new samples.** The accuracies themselves are too high: the score compares
+# networks and does not estimate their accuracy.

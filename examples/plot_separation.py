@@ -68,6 +68,8 @@ plt.show()
 # no prediction. The distance to the decision boundary, in the space of the
 # samples, does not depend on that factor. We train the same network again and
 # look at it on the way: ``warm_start`` continues where the last fit stopped.
+# The area in the legend is the mean margin here: without a floor and a
+# ceiling it can be larger than 1.
 
 first = network.separation_epoch_
 again = clone(network).set_params(warm_start=True)

@@ -134,8 +134,9 @@ chance = len(y) * binom.pmf(number, n_runs, n_kept / len(y))
 
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 bars = ax.bar(number, counts, color="#0072B2", alpha=0.6, label="ten runs")
-ax.bar_label(bars, fmt="{:,.0f}", fontsize="small")
 ax.plot(number, chance, "o--", color="#D55E00", label="chance")
+box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
+ax.bar_label(bars, fmt="{:,.0f}", fontsize="small", bbox=box, padding=2)
 ax.set(
     xlabel="Runs that keep the sample",
     ylabel="Number of samples",

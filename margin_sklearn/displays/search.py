@@ -38,6 +38,8 @@ class SearchDisplay:
         Another score, NaN where it is unknown.
     score_name : str, default="Score"
         What it is, for the axis.
+    unknown_name : str, default="not cross-validated"
+        Why it is unknown where it is NaN, for the legend.
     shortlisted : ndarray of bool of shape (n_candidates,), default=None
         Which candidates were cross-validated.
     best_index : int, default=None
@@ -84,6 +86,7 @@ class SearchDisplay:
         margin_auc,
         score=None,
         score_name="Score",
+        unknown_name="not cross-validated",
         shortlisted=None,
         best_index=None,
         param=None,
@@ -93,6 +96,7 @@ class SearchDisplay:
         self.margin_auc = margin_auc
         self.score = score
         self.score_name = score_name
+        self.unknown_name = unknown_name
         self.shortlisted = shortlisted
         self.best_index = best_index
         self.param = param
@@ -158,7 +162,7 @@ class SearchDisplay:
             shortlisted & ~best,
             "shortlist, cross-validated"
             if self.points_ is not None
-            else f"shortlist of {np.count_nonzero(drawn)}{tau}",
+            else f"{_share_of_shortlist(drawn, shortlisted)}{tau}",
         )
         self.best_ = points(
             best, "winner", marker="*", markersize=14, color=LOOKS[1][0], zorder=3
@@ -167,7 +171,7 @@ class SearchDisplay:
         if self.param is None and unknown.any():
             left = _show_scored(ax, x[drawn])
             hidden = np.count_nonzero(x[unknown] < left)
-            others = f"{unknown.sum()} others, not cross-validated"
+            others = f"{unknown.sum()} others, {self.unknown_name}"
             if hidden:
                 others += f" ({hidden} of them left of the axis)"
             ax.plot(
@@ -262,12 +266,20 @@ class SearchDisplay:
             margin_auc=margin_auc,
             score=score,
             score_name=score_name,
+            unknown_name="not cross-validated" if X_test is None else "not kept",
             shortlisted=results.get("shortlisted"),
             best_index=getattr(search, "best_index_", None),
             param=param,
             values=values,
             name=name,
         ).plot(ax, legend=legend, plot_kwargs=plot_kwargs)
+
+
+def _share_of_shortlist(drawn, shortlisted):
+    whole = f"shortlist of {np.count_nonzero(shortlisted)}"
+    if np.array_equal(drawn, shortlisted):
+        return whole
+    return f"{np.count_nonzero(drawn)} of the {whole}"
 
 
 def _of_margin_search(search, X_test, y_test, margin_auc_alone):

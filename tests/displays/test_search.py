@@ -139,3 +139,18 @@ def test_what_cannot_be_drawn_raises(search, data):
     alone = clone(search).set_params(shortlist=None).fit(X, y)
     with pytest.raises(ValueError, match="No candidate was cross-validated"):
         SearchDisplay.from_search(alone)
+
+
+def test_the_legend_says_why_a_score_is_unknown(search, data):
+    """Of a shortlist of all candidates, only the best are kept for test samples."""
+    X, y, X_test, y_test = data
+    every = clone(search).set_params(shortlist=len(search.cv_results_["params"])).fit(X, y)
+    n, n_kept = len(every.cv_results_["params"]), len(every.shortlist_estimators_)
+    assert n_kept < n
+    known = SearchDisplay.from_search(every).ax_.get_legend().get_texts()
+    assert f"shortlist of {n}, " in known[0].get_text()
+    display = SearchDisplay.from_search(every, X_test=X_test, y_test=y_test)
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert any(text.startswith(f"{n_kept} of the shortlist of {n}, ") for text in texts)
+    assert any(text.startswith(f"{n - n_kept} others, not kept") for text in texts)
+    assert not any("not cross-validated" in text for text in texts)
