@@ -46,11 +46,12 @@
     }
   }
 
-  // On a wide window, all of the code can be read without scrolling.
+  // On a wide window, all of code and tables can be read without scrolling.
   if (window.innerWidth >= 1200)
-    for (const code of document.querySelectorAll(".bd-article pre"))
-      if (shown(code) && code.scrollWidth > code.clientWidth)
-        found.push(`code is ${code.scrollWidth - code.clientWidth} px too wide: ${name(code)}`);
+    for (const box of document.querySelectorAll(
+      ".bd-article pre, .bd-article .pst-scrollable-table-container, .bd-article .output_html"))
+      if (shown(box) && box.scrollWidth > box.clientWidth)
+        found.push(`${box.scrollWidth - box.clientWidth} px are out of sight: ${name(box)}`);
 
   const titles = "h1, h2, h3, h4, .navbar-brand *, nav a, nav p, .sd-card-title";
   for (const title of document.querySelectorAll(titles)) {
