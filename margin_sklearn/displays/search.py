@@ -5,28 +5,33 @@ from scipy.stats import kendalltau
 from sklearn.utils.validation import check_is_fitted
 
 from ..checks import check_bool
-from ..model_selection.search import MarginSearchCV
-from ..model_selection.splits import ResubstitutionSplit
-from ..scoring.scorer import MarginAUCScorer
 from .axes import (
     LOOKS,
     check_name,
+    curves_on,
     given_or_new,
     legend_below,
     need_matplotlib,
+    note_curve,
     own_style,
 )
+from .search_results import scores_of_search, values_of_candidates
 
 __all__ = ["SearchDisplay"]
+
+# The winner's star is orange; each search on the same axes has another colour.
+WINNER, COLORS = LOOKS[1][0], [LOOKS[i][0] for i in (0, 2, 3, 4, 5)]
+NOT_VALIDATED = "not cross-validated"
 
 
 class SearchDisplay:
     """One point per candidate of a search: margin-AUC against accuracy or a parameter.
 
-    The legend has Kendall's τ of the two scores: the share of pairs of candidates that both
-    order alike, less the share that they order differently. Filled points are the shortlist of
-    a :class:`MarginSearchCV`, the star is the winner. Candidates of which only margin-AUC is
-    known, because they were not cross-validated, are ticks at the axis.
+    The legend has Kendall's τ of the two scores (:func:`scipy.stats.kendalltau`): 1 if they
+    order all pairs of candidates alike, 0 if as many alike as differently, -1 if all
+    differently. Filled points are the shortlist of a :class:`MarginSearchCV`, the star is the
+    winner. Candidates of which only margin-AUC is known are ticks at the axis, and the legend
+    says why.
 
     Create it with :meth:`from_search`; the constructor takes what it found.
 
@@ -86,7 +91,7 @@ class SearchDisplay:
         margin_auc,
         score=None,
         score_name="Score",
-        unknown_name="not cross-validated",
+        unknown_name=NOT_VALIDATED,
         shortlisted=None,
         best_index=None,
         param=None,
@@ -120,14 +125,19 @@ class SearchDisplay:
         Returns
         -------
         display : SearchDisplay
+
+        Raises
+        ------
+        ValueError
+            If the axes show other quantities already.
         """
         check_bool("legend", legend)
         name = check_name(self.name if name is None else name)
         ax = given_or_new(ax)
         prefix = "" if name is None else f"{name}: "
+        color = COLORS[len(curves_on(ax)) % len(COLORS)]
         style = own_style(
-            {"color": LOOKS[0][0], "linestyle": "none", "marker": "o", "markersize": 6},
-            plot_kwargs,
+            {"color": color, "linestyle": "none", "marker": "o", "markersize": 6}, plot_kwargs
         )
         self.tau_ = float("nan")
         if self.param is None:
@@ -139,10 +149,19 @@ class SearchDisplay:
         else:
             x, y = _positions(ax, self.values), self.margin_auc
             xlabel, ylabel = self.param, "Margin-AUC"
+        words = self.param is not None and x.dtype == object
+        axes = (xlabel, "words" if words else "numbers", ylabel)
+        for others in curves_on(ax):
+            if others != axes:
+                raise ValueError(
+                    f"These axes show something else than {ylabel} against {xlabel} "
+                    f"({axes[1]}) already: pass other axes."
+                )
         n = len(x)
         shortlisted = np.zeros(n, bool) if self.shortlisted is None else self.shortlisted
         best = np.arange(n) == (-1 if self.best_index is None else self.best_index)
-        drawn = np.isfinite(x) & np.isfinite(y)
+        known = np.isfinite(x) if self.param is None else np.ones(n, bool)
+        drawn = known & np.isfinite(y)
 
         def points(chosen, label, **own):
             chosen = chosen & drawn
@@ -165,13 +184,28 @@ class SearchDisplay:
             else f"{_share_of_shortlist(drawn, shortlisted)}{tau}",
         )
         self.best_ = points(
-            best, "winner", marker="*", markersize=14, color=LOOKS[1][0], zorder=3
+            best,
+            "winner",
+            marker="*",
+            markersize=14,
+            markerfacecolor=WINNER,
+            markeredgecolor=WINNER if color == COLORS[0] else color,
+            zorder=3,
         )
-        unknown = np.isfinite(x) & ~np.isfinite(y)
+        unknown = known & ~np.isfinite(y)
         if self.param is None and unknown.any():
             left = _show_scored(ax, x[drawn])
             hidden = np.count_nonzero(x[unknown] < left)
-            others = f"{unknown.sum()} others, {self.unknown_name}"
+            # Where the networks that were kept are scored, the others have not failed.
+            failed = unknown & shortlisted & (self.unknown_name == NOT_VALIDATED)
+            others = ", ".join(
+                f"{np.count_nonzero(some)} {why}"
+                for some, why in [
+                    (unknown & ~failed, f"others, {self.unknown_name}"),
+                    (failed, "failed in cross-validation"),
+                ]
+                if some.any()
+            )
             if hidden:
                 others += f" ({hidden} of them left of the axis)"
             ax.plot(
@@ -186,7 +220,15 @@ class SearchDisplay:
                     "label": prefix + others,
                 },
             )
+        lost = np.count_nonzero(~np.isfinite(self.margin_auc))
+        if lost:
+            label = f"{prefix}{lost} without a finite margin-AUC, not drawn"
+            ax.plot([], [], linestyle="none", label=label)
+        if ax.lines:
+            note_curve(ax, ax.lines[-1], axes)
         ax.set(xlabel=xlabel, ylabel=ylabel)
+        if words and sum(map(len, {*x})) > 40:
+            ax.tick_params(axis="x", rotation=30)
         if legend:
             legend_below(ax)
         self.ax_, self.figure_ = ax, ax.figure
@@ -257,16 +299,17 @@ class SearchDisplay:
         if (X_test is None) != (y_test is None):
             raise ValueError("X_test and y_test must be given together.")
         results = search.cv_results_
-        found = _of_margin_search if isinstance(search, MarginSearchCV) else _of_other_search
-        margin_auc, score, score_name = found(search, X_test, y_test, param is not None)
+        margin_auc, score, score_name = scores_of_search(
+            search, X_test, y_test, margin_auc_alone=param is not None
+        )
         values = None
         if param is not None:
-            values = _values_of(results["params"], param)
+            values = values_of_candidates(results["params"], param)
         return cls(
             margin_auc=margin_auc,
             score=score,
             score_name=score_name,
-            unknown_name="not cross-validated" if X_test is None else "not kept",
+            unknown_name=NOT_VALIDATED if X_test is None else "not kept",
             shortlisted=results.get("shortlisted"),
             best_index=getattr(search, "best_index_", None),
             param=param,
@@ -282,89 +325,42 @@ def _share_of_shortlist(drawn, shortlisted):
     return f"{np.count_nonzero(drawn)} of the {whole}"
 
 
-def _of_margin_search(search, X_test, y_test, margin_auc_alone):
-    """Margin-AUC, the other score, and what that is."""
-    results = search.cv_results_
-    what = "accuracy" if search.scoring is None else _name_of(search.scoring)
-    if X_test is None:
-        score, name = results["mean_test_score"], f"Cross-validated {what}"
-        if not margin_auc_alone and not np.isfinite(score).any():
-            raise ValueError(
-                "No candidate was cross-validated (shortlist=None): pass X_test and y_test, "
-                "or param."
-            )
-        return results["margin_auc"], score, name
-    score = np.full(len(results["params"]), np.nan)
-    # The networks kept are in the final order of their candidates.
-    kept = np.argsort(results["rank_test_score"])[: len(search.shortlist_estimators_)]
-    score[kept] = [
-        search.scorer_(network, X_test, y_test) for network in search.shortlist_estimators_
-    ]
-    return results["margin_auc"], score, f"Test {what}"
+def _positions(ax, values):
+    """Values of a parameter for the axis: numbers as they are, others by their names.
 
-
-def _of_other_search(search, X_test, y_test, margin_auc_alone):
-    scorers = search.scorer_ if isinstance(search.scorer_, dict) else {"score": search.scorer_}
-    ours = [name for name, one in scorers.items() if isinstance(one, MarginAUCScorer)]
-    both = (
-        'scoring={"accuracy": "accuracy", "margin_auc": margin_auc_score} and '
-        'refit="margin_auc" (or MarginSearchCV)'
+    Several searches on the same axes share the names that are there already.
+    """
+    numbers = all(
+        isinstance(value, int | float | np.number)
+        and not isinstance(value, bool)
+        and np.isfinite(value)
+        for value in values
     )
-    if not ours:
-        raise TypeError(
-            f"None of the scores of {type(search).__name__} ({', '.join(map(str, scorers))}) "
-            f"is margin-AUC: search with {both}."
-        )
-    if X_test is not None:
-        raise ValueError(
-            f"{type(search).__name__} keeps one network only, so that X_test cannot be scored "
-            "by the others: MarginSearchCV keeps its best ones."
-        )
-    results, others = search.cv_results_, [name for name in scorers if name not in ours]
-    margin_auc = results[f"mean_test_{ours[0]}"]
-    if margin_auc_alone:
-        return margin_auc, None, ""
-    if not others:
-        raise ValueError(
-            f"The only score of {type(search).__name__} is margin-AUC: pass param, or search "
-            f"with {both}."
-        )
-    chosen = search.refit if search.refit in others else others[0]
-    where = (
-        f"Training {chosen}"
-        if isinstance(search.cv, ResubstitutionSplit)
-        else f"Cross-validated {chosen}"
-    )
-    return margin_auc, results[f"mean_test_{chosen}"], where
-
-
-def _name_of(scoring):
-    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
-
-
-def _values_of(candidates, param):
-    values = [candidate.get(param, "not set") for candidate in candidates]
-    if all(param not in candidate for candidate in candidates):
-        names = sorted({name for candidate in candidates for name in candidate})
-        raise ValueError(f"No candidate has the parameter {param!r}; there are {names}.")
+    if not numbers:
+        return np.array(_names_of(values), dtype=object)
+    values = np.asarray(values, dtype=float)
+    positive = values[values > 0]
+    if len(positive) and values.min() >= 0 and positive.max() >= 10 * positive.min():
+        if len(positive) == len(values):
+            ax.set_xscale("log")
+        else:
+            ax.set_xscale("symlog", linthresh=positive.min())
     return values
 
 
-def _positions(ax, values):
-    """Where the values of a parameter lie on the axis: numbers as they are, others in turn."""
-    numbers = all(
-        isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        for value in values
-    )
-    if numbers:
-        values = np.asarray(values, dtype=float)
-        if values.min() > 0 and values.max() >= 10 * values.min():
-            ax.set_xscale("log")
-        return values
+def _names_of(values):
+    """A name for each value; different values of the same name are numbered."""
     names = [str(getattr(value, "__name__", value)) for value in values]
-    different = list(dict.fromkeys(names))
-    ax.set_xticks(range(len(different)), different)
-    return np.array([different.index(name) for name in names], dtype=float)
+    found: dict[str, list] = {}
+    shown = []
+    for name, value in zip(names, values, strict=True):
+        alike = found.setdefault(name, [])
+        place = next((i for i, one in enumerate(alike) if repr(one) == repr(value)), None)
+        if place is None:
+            place = len(alike)
+            alike.append(value)
+        shown.append(name if place == 0 else f"{name} ({place + 1})")
+    return shown
 
 
 def _show_scored(ax, x):

@@ -123,6 +123,8 @@ class MarginSearchCV(Represented, Versioned, AnswersMixin, MetaEstimatorMixin, B
         The networks that were kept, fitted on all samples, in the final order: the shortlist,
         and at least the square root of the number of candidates. If all candidates were
         cross-validated, only the best are kept.
+    shortlist_indices_ : ndarray of int
+        Indices of their candidates.
     vote_ : VotingClassifier or None
         What answers in place of ``best_estimator_`` if ``vote`` is not 1.
     n_fits_ : int
@@ -188,6 +190,7 @@ class MarginSearchCV(Represented, Versioned, AnswersMixin, MetaEstimatorMixin, B
     best_index_: int
     best_score_: float
     shortlist_estimators_: list[Any]
+    shortlist_indices_: np.ndarray
     vote_: VotingClassifier | None
     n_fits_: int
     n_splits_: int
@@ -321,12 +324,9 @@ class MarginSearchCV(Represented, Versioned, AnswersMixin, MetaEstimatorMixin, B
     def _adopt(self, run: SearchRun, scorer: Any, vote: int, n_best: int | None) -> None:
         results = run.record.cv_results()
         order = run.record.order()
-        kept = [
-            with_own_transformers(run.estimators[i])
-            for i in order.tolist()
-            if i in run.estimators
-        ][:n_best]
-        best = int(order[0])
+        indices = [i for i in order.tolist() if i in run.estimators][:n_best]
+        kept = [with_own_transformers(run.estimators[i]) for i in indices]
+        best = indices[0]
         if vote > len(kept) and self.vote != "auto":
             warn_caller(f"Only {len(kept)} of vote={vote} candidates can vote.")
         winner = kept[0]
@@ -342,6 +342,7 @@ class MarginSearchCV(Represented, Versioned, AnswersMixin, MetaEstimatorMixin, B
         self.best_params_ = run.candidates[best]
         self.best_score_ = float(results["mean_test_score"][best])
         self.shortlist_estimators_, self.vote_ = kept, answers
+        self.shortlist_indices_ = np.array(indices, dtype=int)
         self.n_fits_, self.n_splits_ = run.record.n_fits, len(run.data.splits)
         self._n_voters = min(n_voters(len(run.candidates)), len(kept))
 

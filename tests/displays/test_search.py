@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
@@ -154,3 +156,96 @@ def test_the_legend_says_why_a_score_is_unknown(search, data):
     assert any(text.startswith(f"{n_kept} of the shortlist of {n}, ") for text in texts)
     assert any(text.startswith(f"{n - n_kept} others, not kept") for text in texts)
     assert not any("not cross-validated" in text for text in texts)
+
+
+def test_test_scores_belong_to_the_candidates_that_were_kept(data):
+    """Where a candidate of a high rank was not kept."""
+    X, y, X_test, y_test = data
+    rates = np.logspace(-4, -1, 12)
+    seen = []
+
+    def scoring(estimator, X, y):
+        # The first of the shortlist fails in cross-validation.
+        seen.append(estimator.lr)
+        return np.nan if estimator.lr == seen[0] else estimator.score(X, y)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search = MarginSearchCV(
+            clone(NETWORK), {"lr": rates}, shortlist=3, cv=2, vote=1, scoring=scoring
+        ).fit(X, y)
+    assert search.best_params_["lr"] == search.best_estimator_.lr
+    kept = [search.cv_results_["params"][i]["lr"] for i in search.shortlist_indices_]
+    assert kept == [network.lr for network in search.shortlist_estimators_]
+    search.scorer_ = lambda network, X, y: network.lr
+    display = SearchDisplay.from_search(search, X_test=X_test, y_test=y_test)
+    known = np.isfinite(display.score)
+    np.testing.assert_array_equal(display.score[known], rates[known])
+    texts = [
+        text.get_text() for text in SearchDisplay.from_search(search).ax_.get_legend().texts
+    ]
+    assert any("others, not cross-validated, 1 failed in cross-validation" in t for t in texts)
+    assert any(text.startswith("2 of the shortlist of 3") for text in texts)
+
+
+def drawn_at(display):
+    """Name of the category and margin-AUC of each point."""
+    ticks = display.ax_.get_xticks(), display.ax_.get_xticklabels()
+    names = {place: text.get_text() for place, text in zip(*ticks, strict=True)}
+    lines = [display.points_, display.shortlist_, display.best_]
+    return {(names[x], y) for x, y in points(*lines)}
+
+
+def test_searches_on_one_axes_share_the_names_of_a_parameter():
+    first = SearchDisplay(
+        margin_auc=np.array([0.1, 0.2]),
+        param="optimizer",
+        values=["adamw", "sgd"],
+        best_index=1,
+    )
+    second = SearchDisplay(
+        margin_auc=np.array([0.3, 0.4, 0.5]),
+        param="optimizer",
+        values=["sgd", "adam", "adamw"],
+    )
+    first.values, second.values = map(np.array, (first.values, second.values))
+    first.plot()
+    second.plot(first.ax_)
+    first.figure_.canvas.draw()
+    assert drawn_at(first) == {("adamw", 0.1), ("sgd", 0.2)}
+    assert drawn_at(second) == {("sgd", 0.3), ("adam", 0.4), ("adamw", 0.5)}
+    assert first.points_.get_color() != second.points_.get_color()
+
+
+def test_parameters_of_every_kind(search):
+    def shown(values):
+        results = {"params": [{"p": value} for value in values]}
+        found = clone(search)
+        vars(found).update(vars(search))
+        found.cv_results_ = {**search.cv_results_, **results}
+        return SearchDisplay.from_search(found, param="p")
+
+    n = len(search.cv_results_["params"])
+    decay = shown([0, *np.logspace(-4, 0, n - 1)])
+    assert decay.ax_.get_xscale() == "symlog"
+    infinite = shown([np.inf, *range(1, n)])
+    infinite.figure_.canvas.draw()
+    assert {name for name, _ in drawn_at(infinite)} == {"inf", *map(str, range(1, n))}
+    functions = shown([lambda: 1, lambda: 2, *[None] * (n - 2)])
+    functions.figure_.canvas.draw()
+    assert {name for name, _ in drawn_at(functions)} == {"<lambda>", "<lambda> (2)", "None"}
+
+
+def test_other_quantities_on_the_same_axes_are_refused(search):
+    display = SearchDisplay.from_search(search)
+    with pytest.raises(ValueError, match="show something else than Margin-AUC against lr"):
+        SearchDisplay.from_search(search, param="lr", ax=display.ax_)
+    SearchDisplay.from_search(search, ax=display.ax_, name="again")
+
+
+def test_the_legend_counts_what_cannot_be_drawn():
+    display = SearchDisplay(
+        margin_auc=np.array([0.5, np.nan, -np.inf, 0.7]), score=np.array([0.6, 0.7, 0.8, 0.9])
+    ).plot()
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts[-1] == "2 without a finite margin-AUC, not drawn"
