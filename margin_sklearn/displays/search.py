@@ -21,6 +21,7 @@ __all__ = ["SearchDisplay"]
 
 # The winner's star is orange; each search on the same axes has another colour.
 WINNER, COLORS = LOOKS[1][0], [LOOKS[i][0] for i in (0, 2, 3, 4, 5)]
+TICK = "|"
 NOT_VALIDATED = "not cross-validated"
 
 
@@ -194,7 +195,7 @@ class SearchDisplay:
         )
         unknown = known & ~np.isfinite(y)
         if self.param is None and unknown.any():
-            left = _show_scored(ax, x[drawn])
+            left = _show_scored(ax)
             hidden = np.count_nonzero(x[unknown] < left)
             # Where the networks that were kept are scored, the others have not failed.
             failed = unknown & shortlisted & (self.unknown_name == NOT_VALIDATED)
@@ -214,12 +215,15 @@ class SearchDisplay:
                 transform=ax.get_xaxis_transform(),
                 **{
                     **style,
-                    "marker": "|",
+                    "marker": TICK,
                     "markersize": 8,
                     "alpha": 0.6,
                     "label": prefix + others,
                 },
             )
+        elif any(line.get_marker() == TICK for line in ax.lines):
+            # An earlier search has restricted the axis.
+            _show_scored(ax)
         lost = np.count_nonzero(~np.isfinite(self.margin_auc))
         if lost:
             label = f"{prefix}{lost} without a finite margin-AUC, not drawn"
@@ -363,8 +367,10 @@ def _names_of(values):
     return shown
 
 
-def _show_scored(ax, x):
+def _show_scored(ax):
     """Restrict the axis to the candidates with both scores; return its left end."""
+    points = [line for line in ax.lines if line.get_transform() == ax.transData]
+    x = np.concatenate([np.asarray(line.get_xdata(), float) for line in points] or [[]])
     if len(x) and np.ptp(x) > 0:
         ax.set_xlim(x.min() - 0.5 * np.ptp(x), x.max() + 0.1 * np.ptp(x))
         return ax.get_xlim()[0]

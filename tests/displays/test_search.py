@@ -249,3 +249,12 @@ def test_the_legend_counts_what_cannot_be_drawn():
     ).plot()
     texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert texts[-1] == "2 without a finite margin-AUC, not drawn"
+
+
+def test_a_second_search_on_the_axes_is_all_in_sight():
+    known = np.array([0.8, 0.9, np.nan])
+    first = SearchDisplay(margin_auc=np.array([0.8, 0.9, 0.1]), score=known).plot()
+    SearchDisplay(margin_auc=np.array([0.2, 0.95]), score=known[:2]).plot(first.ax_)
+    low, high = first.ax_.get_xlim()
+    assert low < 0.2
+    assert high > 0.95
