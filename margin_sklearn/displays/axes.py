@@ -1,6 +1,5 @@
 """Shared code of the displays: axes, looks of curves, zero line, legend, argument checks."""
 
-import weakref
 from collections.abc import Mapping
 
 import numpy as np
@@ -33,8 +32,9 @@ LOOKS = (
     ("#56B4E9", (0, (8, 3))),
 )
 
-# The curves that displays have drawn on axes, with what else they know of them.
-_drawn: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# Attribute of axes: the curves that displays have drawn there, with what else they know of
+# them. Stored outside of the figure, references to them would keep closed figures in memory.
+CURVES = "_margin_sklearn_curves"
 
 
 def need_matplotlib():
@@ -143,7 +143,7 @@ def curves_on(ax):
     notes : list
         In the order of drawing.
     """
-    return [note for line, note in _drawn.get(ax, []) if line.axes is ax]
+    return [note for line, note in getattr(ax, CURVES, []) if line.axes is ax]
 
 
 def note_curve(ax, line, note=None):
@@ -156,7 +156,7 @@ def note_curve(ax, line, note=None):
     note : object, default=None
         What later displays on the same axes need to know.
     """
-    _drawn.setdefault(ax, []).append((line, note))
+    vars(ax).setdefault(CURVES, []).append((line, note))
 
 
 def next_look(ax):

@@ -1,7 +1,9 @@
 """What all displays have in common, after scikit-learn's own tests of its displays."""
 
+import gc
 import inspect
 import sys
+import weakref
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -235,6 +237,17 @@ def test_plot_without_matplotlib():
     for display in displays:
         with pytest.raises(ImportError, match=r'pip install "margin-sklearn\[plot\]"'):
             display.plot()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closed_figures_are_freed(made, kind):
+    display = made[kind]()
+    display.figure_.canvas.draw()
+    figure = weakref.ref(display.figure_)
+    plt.close(display.figure_)
+    del display
+    gc.collect()
+    assert figure() is None
 
 
 # --- looks --------------------------------------------------------------------------
