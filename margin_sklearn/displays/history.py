@@ -96,9 +96,11 @@ class MarginHistoryDisplay:
             Where to draw: margins, accuracy and loss, or the margins alone if it is one Axes.
             None creates a figure with three.
         name : str, default=None
-            Name in the legend, in place of the display's ``name``.
+            Name in the legend, in place of the display's ``name``. Dollars in it stand for
+            themselves; for mathematics, pass ``plot_kwargs={"label": ...}``.
         legend : bool, default=True
-            Whether to draw a legend, below the axes.
+            Whether to draw a legend, below the axes. In a figure without a layout engine, the
+            axes are moved to make room for it, as by ``tight_layout``.
         plot_kwargs : dict, default=None
             Passed to ``ax.plot`` for the median margin.
 
@@ -147,7 +149,7 @@ class MarginHistoryDisplay:
                 label=f"_{share} %",
             )
         zero_line(ax)
-        ax.set_ylabel("Margin (logits)\nmedian, 50 and 90 %")
+        ax.set_ylabel("Margin (logits)\nmedian, 50 and 90 %", wrap=True)
         note_curve(ax, self.line_)
 
     def _plot_accuracy(self, ax, prefix, look):
