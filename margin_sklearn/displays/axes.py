@@ -1,7 +1,8 @@
 """Shared code of the displays: axes, looks of curves, zero line, legend, argument checks."""
 
-import weakref
+import warnings
 from collections.abc import Mapping
+from textwrap import fill
 
 import numpy as np
 
@@ -33,8 +34,12 @@ LOOKS = (
     ("#56B4E9", (0, (8, 3))),
 )
 
-# The curves that displays have drawn on axes, with what else they know of them.
-_drawn: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# Put before names that begin with an underscore, whose legend entry matplotlib would hide.
+UNHIDDEN = "\N{ZERO WIDTH SPACE}"
+
+# Attribute of axes: the curves that displays have drawn there, with what else they know of
+# them. Stored outside of the figure, references to them would keep closed figures in memory.
+CURVES = "_margin_sklearn_curves"
 
 
 def need_matplotlib():
@@ -74,10 +79,23 @@ def given_or_new(ax, name="ax"):
 
 
 def check_name(name):
-    """``name``, which must be a string or None."""
-    if name is not None and not isinstance(name, str):
+    """``name``, which must be a string or None, as matplotlib has to get it.
+
+    Parameters
+    ----------
+    name : str or None
+
+    Returns
+    -------
+    name : str or None
+        Dollars are escaped, so that they are not taken for mathematics, and a mark that is
+        not visible is put before an underscore, for which matplotlib shows no legend entry.
+    """
+    if name is None:
+        return None
+    if not isinstance(name, str):
         refuse("name", "None or a string", name)
-    return name
+    return (UNHIDDEN if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
 def own_style(defaults, plot_kwargs, others=None):
@@ -143,7 +161,7 @@ def curves_on(ax):
     notes : list
         In the order of drawing.
     """
-    return [note for line, note in _drawn.get(ax, []) if line.axes is ax]
+    return [note for line, note in getattr(ax, CURVES, []) if line.axes is ax]
 
 
 def note_curve(ax, line, note=None):
@@ -156,7 +174,7 @@ def note_curve(ax, line, note=None):
     note : object, default=None
         What later displays on the same axes need to know.
     """
-    _drawn.setdefault(ax, []).append((line, note))
+    vars(ax).setdefault(CURVES, []).append((line, note))
 
 
 def next_look(ax):
@@ -180,6 +198,9 @@ def next_look(ax):
 def legend_below(ax, panels=()):
     """Draw the legend below the axes, where it covers no curve.
 
+    In a figure without a layout engine, room is made for it as ``tight_layout`` does. Where
+    that is impossible, it is drawn in the axes.
+
     Parameters
     ----------
     ax : matplotlib Axes
@@ -188,15 +209,79 @@ def legend_below(ax, panels=()):
     """
     from matplotlib.transforms import ScaledTranslation
 
-    pairs = [one.get_legend_handles_labels() for one in (*panels, ax)]
+    axes = (*panels, ax)
+    pairs = [one.get_legend_handles_labels() for one in axes]
     handles, labels = ([part for pair in pairs for part in pair[i]] for i in (0, 1))
     # 38 points leave room for the labels of the axis, however high the axes are.
-    below = ScaledTranslation(0, -38 / 72, ax.figure.dpi_scale_trans)
-    ax.legend(
-        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0),
-        bbox_transform=ax.transAxes + below, frameon=False, fontsize="small",
-        ncols=2 if len(handles) > 2 and max(map(len, labels)) < 40 else 1,
-    )  # fmt: skip
+    points = 38 + 13 * ax.get_xlabel().count("\n")
+    below = ScaledTranslation(0, -points / 72, ax.figure.dpi_scale_trans)
+
+    def draw(ncols, **place):
+        legend = ax.legend(handles, labels, fontsize="small", ncols=ncols, **place)
+        for text in legend.get_texts():
+            # Fonts may lack the mark.
+            text.set_text(text.get_text().replace(UNHIDDEN, ""))
+        return legend
+
+    place = {
+        "loc": "upper center",
+        "bbox_to_anchor": (0.5, 0),
+        "bbox_transform": ax.transAxes + below,
+        "frameon": False,
+    }
+    legend = draw(2 if len(handles) > 2 else 1, **place)
+    # Labels of the axis make the axes narrower than the legend may be.
+    most = 1.1 * ax.get_window_extent().width
+    if len(handles) > 2 and legend.get_window_extent().width > most:
+        legend = draw(1, **place)
+    if (width := legend.get_window_extent().width) > most:
+        length = max(12, int(max(map(len, labels)) * most / width) - 4)
+        for text in legend.get_texts():
+            text.set_text(fill(text.get_text(), length, break_long_words=False))
+    if _without_layout(ax.figure):
+        if not all(map(_has_room, axes)):
+            _make_room(ax.figure)
+        box = legend.get_window_extent()
+        if box.y0 < ax.figure.bbox.y0 or any(
+            other.get_visible() and box.overlaps(other.get_window_extent())
+            for other in ax.figure.axes
+        ):
+            draw(1, loc="best")
+
+
+def _without_layout(figure):
+    """Whether no layout engine places the axes, so that displays may move them."""
+    from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
+    engine = figure.get_layout_engine()
+    # tight_layout() leaves a placeholder.
+    return engine is None or isinstance(engine, PlaceHolderLayoutEngine)
+
+
+def _has_room(ax):
+    """Whether axes with all labels are inside the figure and overlap no others."""
+    box, figure = ax.get_tightbbox(), ax.figure.bbox
+    if box is None:  # not visible
+        return True
+    if not (figure.contains(box.x0, box.y0) and figure.contains(box.x1, box.y1)):
+        return False
+    place = ax.get_position().bounds
+    # Twins have the same place.
+    others = [one for one in ax.figure.axes if one.get_position().bounds != place]
+    return not any(one.get_visible() and box.overlaps(one.get_tightbbox()) for one in others)
+
+
+def _make_room(figure):
+    """Move the axes as ``tight_layout`` does once, without making it the layout engine."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import TightLayoutEngine
+
+    engine = figure.get_layout_engine()
+    if isinstance(figure, Figure) and (engine is None or engine.adjust_compatible):
+        with warnings.catch_warnings():
+            # Of axes that have a fixed place, and of too little room.
+            warnings.simplefilter("ignore", UserWarning)
+            TightLayoutEngine().execute(figure)
 
 
 def finite_margins(margins):

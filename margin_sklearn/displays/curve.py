@@ -126,11 +126,13 @@ class MarginCurveDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None creates new axes.
         name : str, default=None
-            Name in the legend, in place of the display's ``name``.
+            Name in the legend, in place of the display's ``name``. Dollars in it stand for
+            themselves; for mathematics, pass ``plot_kwargs={"label": ...}``.
         fill : bool, default=True
             Whether to shade the area.
         legend : bool, default=True
-            Whether to draw a legend, below the axes.
+            Whether to draw a legend, below the axes. In a figure without a layout engine, the
+            axes are moved to make room for it, as by ``tight_layout``.
         plot_kwargs : dict, default=None
             Passed to ``ax.plot`` for the curve; aliases such as ``c`` and ``ls`` are allowed.
         **kwargs : dict
@@ -187,9 +189,11 @@ class MarginCurveDisplay:
         of = self.of if all(other.of == self.of for other in others) else "points"
         ax.set(
             xlabel=f"Share of {of}, by increasing margin",
-            ylabel=self._ylabel(),
             xlim=(0, 1),
         )
+        ax.set_ylabel(self._ylabel(), wrap=True)
+        if ax.xaxis.label.get_window_extent().width > 1.1 * ax.get_window_extent().width:
+            ax.set_xlabel(ax.get_xlabel().replace(", ", ",\n"))
         note_curve(ax, self.line_, _Drawn(self._ylabel(), self.of, (floor, ceiling)))
         if legend:
             legend_below(ax)

@@ -26,6 +26,8 @@ __all__ = ["MarginHistoryDisplay"]
 
 QUANTILE_COLUMNS = tuple(f"margin_{100 * level:.0f}" for level in QUANTILES)
 PANELS = ("margins", "accuracy", "loss")
+# Up to as many epochs are also marked by dots: a line needs two.
+FEW_EPOCHS = 3
 
 
 class MarginHistoryDisplay:
@@ -94,9 +96,11 @@ class MarginHistoryDisplay:
             Where to draw: margins, accuracy and loss, or the margins alone if it is one Axes.
             None creates a figure with three.
         name : str, default=None
-            Name in the legend, in place of the display's ``name``.
+            Name in the legend, in place of the display's ``name``. Dollars in it stand for
+            themselves; for mathematics, pass ``plot_kwargs={"label": ...}``.
         legend : bool, default=True
-            Whether to draw a legend, below the axes.
+            Whether to draw a legend, below the axes. In a figure without a layout engine, the
+            axes are moved to make room for it, as by ``tight_layout``.
         plot_kwargs : dict, default=None
             Passed to ``ax.plot`` for the median margin.
 
@@ -109,6 +113,8 @@ class MarginHistoryDisplay:
         axes = _panels(ax)
         margins, *others = axes
         look = next_look(margins)
+        if len(self.history) <= FEW_EPOCHS:
+            look |= {"marker": "o", "markersize": 4}
         prefix = "" if name is None else f"{name}: "
         style = own_style({"label": name or "median margin", **look}, plot_kwargs)
         self._plot_margins(margins, style)
@@ -117,8 +123,9 @@ class MarginHistoryDisplay:
             draw(panel, prefix, {**look, "color": color})
         for panel in axes:
             self._mark_epochs(panel, prefix if panel is margins else None, color)
-            panel.label_outer()
-        axes[-1].set_xlabel("Epoch")
+            _number_whole_epochs(panel)
+        for panel in _lowest(axes):
+            panel.set_xlabel("Epoch")
         if legend:
             legend_below(axes[-1], axes[:-1])
         self.axes_, self.ax_, self.figure_ = axes, margins, margins.figure
@@ -128,6 +135,9 @@ class MarginHistoryDisplay:
         table = self.history
         (self.line_,) = ax.plot(table.index, table["margin_50"], **style)
         color = self.line_.get_color()
+        if len(table) == 1:
+            # A band needs some width.
+            table = table.iloc[[0, 0]].set_axis([table.index[0] - 0.1, table.index[0] + 0.1])
         for low, high, share, alpha in (("5", "95", 90, 0.15), ("25", "75", 50, 0.25)):
             ax.fill_between(
                 table.index,
@@ -139,7 +149,7 @@ class MarginHistoryDisplay:
                 label=f"_{share} %",
             )
         zero_line(ax)
-        ax.set_ylabel("Margin (logits)\nmedian, 50 and 90 %")
+        ax.set_ylabel("Margin (logits)\nmedian, 50 and 90 %", wrap=True)
         note_curve(ax, self.line_)
 
     def _plot_accuracy(self, ax, prefix, look):
@@ -150,8 +160,7 @@ class MarginHistoryDisplay:
                 table.index,
                 table["margin_auc"],
                 label=f"{prefix}margin-AUC",
-                marker=".",
-                **{**look, "linestyle": "none"},
+                **{**look, "linestyle": "none", "marker": "."},
             )
         undone = table.index[table.get("rolled_back", pd.Series(False, table.index))]
         if len(undone):
@@ -159,8 +168,7 @@ class MarginHistoryDisplay:
                 undone,
                 table.loc[undone, "accuracy"],
                 label=f"{prefix}undone",
-                marker="x",
-                **{**look, "linestyle": "none"},
+                **{**look, "linestyle": "none", "marker": "x"},
             )
         ax.set_ylabel("Accuracy")
 
@@ -291,3 +299,19 @@ def _panels(ax):
     if len(axes) != len(PANELS):
         refuse("ax", "None, matplotlib Axes or a sequence of three", ax)
     return [given_or_new(one) for one in axes]
+
+
+def _number_whole_epochs(ax):
+    from matplotlib.ticker import MaxNLocator
+
+    locator = ax.xaxis.get_major_locator()
+    if isinstance(locator, MaxNLocator):  # otherwise the user has set another
+        locator.set_params(integer=True, min_n_ticks=1)
+
+
+def _lowest(axes):
+    """The last panel of each column, whose x axis is labelled."""
+    columns = {}
+    for panel in sorted(axes, key=lambda panel: -panel.get_position().y0):
+        columns[round(panel.get_position().x0, 2)] = panel
+    return columns.values()

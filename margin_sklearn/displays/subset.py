@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.unwrap import find_inside
-from ..checks import as_numbers, check_bool
+from ..checks import as_numbers, check_bool, check_rows
 from ..subsets.label_errors import LabelErrorDetector
 from ..subsets.label_noise import THRESHOLD, quality
 from ..subsets.selector import MarginSubsetSelector
@@ -23,12 +23,22 @@ from .axes import (
     own_style,
     zero_line,
 )
-from .pictures import draw_beside, kept_samples, suspect_samples
+from .pictures import (
+    check_image_shape,
+    closed_on_error,
+    draw_beside,
+    kept_samples,
+    suspect_samples,
+)
+from .selections import check_mask, largest_kept, percent
+from .texts import plain
 
 __all__ = ["SubsetDisplay"]
 
 # Marks of the samples kept, of the first selection on some axes and of later ones.
 MARKERS = ("o", "s", "D", "^")
+# What the axes show, as MarginCurveDisplay calls it.
+LABELS = {"margin": "Margin (logits)", "quality": "Quality"}
 
 
 class SubsetDisplay:
@@ -121,23 +131,27 @@ class SubsetDisplay:
         Raises
         ------
         ValueError
-            If the axes show something else than this display does.
+            If the axes show something else than this display does. Margins are taken for
+            logits: the axes of a margin curve on another scale are refused.
         """
         check_bool("legend", legend)
         name = check_name(self.name if name is None else name)
+        own = own_style({}, plot_kwargs, kwargs)
+        new = ax is None
         ax = given_or_new(ax)
+        drawn = _Drawn(LABELS.get(self.of, self.of), self.of)
+        _check_others(drawn, ax)
+        with closed_on_error(ax.figure if new else None):
+            self._draw(ax, "" if name is None else f"{plain(name)}: ", own)
+            note_curve(ax, self.line_, drawn)
+            if legend:
+                legend_below(ax)
+        self.ax_, self.figure_, self.sample_axes_ = ax, ax.figure, None
+        return self
+
+    def _draw(self, ax, prefix, own):
         look, place = next_look(ax), len(curves_on(ax))
-        style = own_style(
-            {"drawstyle": "steps-pre", "linewidth": 1.2, "label": "_curve", **look},
-            plot_kwargs,
-            kwargs,
-        )
-        for other in curves_on(ax):
-            if isinstance(other, _Drawn) and other.of != self.of:
-                raise ValueError(
-                    f"These axes show {other.of}, which cannot be compared with {self.of}: "
-                    "pass other axes."
-                )
+        style = {"drawstyle": "steps-pre", "linewidth": 1.2, "label": "_curve", **look, **own}
         order = np.argsort(self.margins, kind="stable")
         order = order[: np.count_nonzero(~np.isnan(self.margins))]  # NaN come last
         share = np.arange(1, len(order) + 1) / len(order)
@@ -146,11 +160,10 @@ class SubsetDisplay:
             np.concatenate([[0.0], share]), np.concatenate([value[:1], value]), **style
         )
         marks = {"linestyle": "none", "color": self.line_.get_color()}
-        prefix = "" if name is None else f"{name}: "
         self.kept_ = self.suspected_ = None
         if self.support is not None:
             kept = self.support[order]
-            count = f"{kept.sum():,} of {len(order):,} kept ({_percent(kept.mean())})"
+            count = f"{kept.sum():,} of {len(order):,} kept ({percent(kept.mean())})"
             # Of several selections, the later ones are rings around the earlier ones.
             first = place == 0
             (self.kept_,) = ax.plot(
@@ -192,11 +205,6 @@ class SubsetDisplay:
             # Do not cut off marks at the first and last rank.
             xlim=(-0.02, 1.02),
         )
-        note_curve(ax, self.line_, _Drawn(self.of))
-        if legend:
-            legend_below(ax)
-        self.ax_, self.figure_, self.sample_axes_ = ax, ax.figure, None
-        return self
 
     @classmethod
     def from_estimator(
@@ -230,7 +238,8 @@ class SubsetDisplay:
         y : array-like of shape (n_samples,), default=None
             Their labels, for the titles; a detector knows those of its suspects.
         image_shape : tuple of int, default=None
-            Shape of a sample of X that is an image, if X has one axis per sample: (8, 8).
+            Shape of a sample of X that is an image, if X has one axis per sample: (8, 8), or
+            (3, 32, 32) with colours. If channels can be first or last, they are first.
         ax : matplotlib Axes, default=None
             Where to draw the curve; not with X, which needs a figure of its own.
         name : str, default=None
@@ -265,6 +274,9 @@ class SubsetDisplay:
             "(for other selections, use SubsetDisplay.from_predictions(margins, support))",
         )
         check_is_fitted(found, "suspects_")
+        check_image_shape(image_shape)
+        if X is not None:
+            check_rows("X", X)
         if X is not None and ax is not None:
             raise ValueError("With X, the figure is new: pass either X or ax.")
         for given, label in ((X, "X"), (y, "y")):
@@ -290,7 +302,7 @@ class SubsetDisplay:
                 support=found.support_,
                 suspects=found.suspects_,
                 name=name,
-                cut=_cut(found.margins_, found.support_),
+                cut=largest_kept(found.margins_, found.support_),
             )
         options = {"legend": legend, "plot_kwargs": plot_kwargs, **kwargs}
         if X is None:
@@ -348,53 +360,33 @@ class SubsetDisplay:
             raise ValueError(f"margins must have shape (n_samples,), got {margins.shape}.")
         if np.isnan(margins).all():
             raise ValueError("margins contain no sample whose margin is a number.")
-        support = _check_mask(support, "support", margins)
+        support = check_mask(support, "support", margins)
         if suspects is not None:
-            suspects = _check_mask(suspects, "suspects", margins)
+            suspects = check_mask(suspects, "suspects", margins)
         return cls(
             margins=margins,
             support=support,
             suspects=suspects,
             name=name,
-            cut=_cut(margins, support),
+            cut=largest_kept(margins, support),
         ).plot(ax, legend=legend, plot_kwargs=plot_kwargs, **kwargs)
 
 
 class _Drawn(NamedTuple):
-    """What a curve on some axes shows."""
+    """What a curve on some axes shows: the label is that of the same margins elsewhere."""
 
+    ylabel: str
     of: str
 
 
-def _cut(margins, support):
-    """The largest margin kept, if most samples have a larger one; otherwise None."""
-    kept = margins[support]
-    if not len(kept) or not np.isfinite(kept.max()):
-        return None
-    return float(kept.max()) if np.nanmedian(margins) > kept.max() else None
-
-
-def _percent(share):
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
-
-
-def _check_mask(mask, name, margins):
-    try:
-        mask = np.asarray(mask)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a mask of booleans: {error}") from error
-    if mask.dtype != bool:
-        raise ValueError(
-            f"{name} must be a mask of booleans, got dtype {mask.dtype}. "
-            f"np.isin(np.arange({len(margins)}), indices) turns indices into a mask."
-        )
-    if mask.shape != margins.shape:
-        raise ValueError(
-            f"{name} must have the shape of margins, {margins.shape}, got {mask.shape}."
-        )
-    unknown = mask & np.isnan(margins)
-    if unknown.any():
-        raise ValueError(
-            f"{name} marks sample {unknown.argmax()}, whose margin is NaN: it cannot be drawn."
-        )
-    return mask
+def _check_others(drawn, ax):
+    """Raise an error if a display has drawn something else on the axes."""
+    for other in curves_on(ax):
+        # A display that notes nothing has other axes, such as epochs.
+        ylabel = getattr(other, "ylabel", None)
+        if ylabel != drawn.ylabel:
+            shown = "something else" if ylabel is None else repr(ylabel)
+            raise ValueError(
+                f"These axes show {shown}, which cannot be compared with {drawn.ylabel!r}: "
+                "pass other axes."
+            )

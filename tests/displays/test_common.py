@@ -1,7 +1,9 @@
 """What all displays have in common, after scikit-learn's own tests of its displays."""
 
+import gc
 import inspect
 import sys
+import weakref
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -235,6 +237,91 @@ def test_plot_without_matplotlib():
     for display in displays:
         with pytest.raises(ImportError, match=r'pip install "margin-sklearn\[plot\]"'):
             display.plot()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closed_figures_are_freed(made, kind):
+    display = made[kind]()
+    display.figure_.canvas.draw()
+    figure = weakref.ref(display.figure_)
+    plt.close(display.figure_)
+    del display
+    gc.collect()
+    assert figure() is None
+
+
+# --- legends and labels on axes of the user -----------------------------------------
+
+
+def assert_visible(figure):
+    """Legends are inside the figure and cover no axes; labels are inside the figure."""
+    engine = figure.get_layout_engine()
+    figure.canvas.draw()
+    assert figure.get_layout_engine() is engine
+    for ax in figure.axes:
+        legend = ax.get_legend().get_window_extent()
+        assert not any(legend.overlaps(one.get_window_extent()) for one in figure.axes)
+        for box in (
+            legend,
+            *(axis.label.get_window_extent() for axis in (ax.xaxis, ax.yaxis)),
+        ):
+            assert figure.bbox.contains(box.x0, box.y0)
+            assert figure.bbox.contains(box.x1, box.y1)
+            assert box is legend or not legend.overlaps(box)
+
+
+@pytest.mark.parametrize("n", [1, 2, 6, 12])
+@pytest.mark.parametrize("layout", [None, "constrained", "tight"])
+def test_legends_are_visible_on_axes_of_the_user(made, layout, n):
+    figure, ax = plt.subplots(layout=layout)
+    for k in range(n):
+        made["curve of predictions"](ax=ax, name=f"network {k}")
+    assert_visible(figure)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1)])
+@pytest.mark.parametrize("layout", [None, "constrained", "tight", "tight_layout()"])
+def test_legends_are_visible_below_each_of_two_panels(made, layout, shape):
+    called = layout == "tight_layout()"
+    figure, axes = plt.subplots(*shape, layout=None if called else layout)
+    if called:
+        figure.tight_layout()
+    made["history"](ax=axes[0])
+    made["curve"](ax=axes[1])
+    assert_visible(figure)
+    if called:
+        figure.tight_layout()
+        assert_visible(figure)
+
+
+def test_room_that_the_user_has_made_is_kept(made):
+    figure, ax = plt.subplots()
+    figure.subplots_adjust(left=0.2, bottom=0.4, top=0.8)
+    place = ax.get_position().bounds
+    made["curve"](ax=ax)
+    assert ax.get_position().bounds == place
+    assert_visible(figure)
+
+
+def test_without_room_the_legend_is_in_the_axes(made):
+    figure = plt.figure()
+    ax = figure.add_axes([0, 0, 1, 1])
+    made["curve"](ax=ax)
+    figure.canvas.draw()
+    box = ax.get_legend().get_window_extent()
+    assert ax.get_window_extent().contains(box.x0, box.y0)
+    assert ax.get_window_extent().contains(box.x1, box.y1)
+
+
+@pytest.mark.parametrize("name", ["_baseline", "a_$", "$a_$", "$100-$200", "$x$"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_are_shown_as_they_are(made, kind, name):
+    display = made[kind](name=name)
+    display.figure_.canvas.draw()
+    axes = getattr(display, "axes_", [display.ax_])
+    shown = [text._preprocess_math(text.get_text()) for text in axes[-1].get_legend().texts]
+    assert any(text.startswith(name) and not is_math for text, is_math in shown)
+    assert display.name == name
 
 
 # --- looks --------------------------------------------------------------------------

@@ -125,3 +125,54 @@ def test_histories_that_cannot_be_drawn_raise(digits):
     del model.history_[1]["train_margin_quantiles"]
     with pytest.raises(ValueError, match=r"no quantiles.*earlier version.*Fit it again"):
         MarginHistoryDisplay.from_estimator(model)
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2])
+def test_few_epochs_are_visible(digits, n_epochs):
+    model = clone(NETWORK)
+    for _ in range(n_epochs):
+        model.partial_fit(*digits, classes=range(10))
+    display = MarginHistoryDisplay.from_estimator(model)
+    assert len(display.history) == n_epochs
+    for panel in display.axes_:
+        assert panel.lines[0].get_marker() == "o"
+        # Whole epochs.
+        low, high = panel.get_xlim()
+        inside = [tick for tick in panel.get_xticks() if low <= tick <= high]
+        assert inside == [*range(1, n_epochs + 1)]
+    for band in display.ax_.collections:
+        assert np.ptp(band.get_paths()[0].vertices, axis=0).min() > 0
+
+
+def visible_numbers(axis):
+    low, high = sorted(axis.get_view_interval())
+    return [
+        tick.label1.get_text()
+        for tick in axis.get_major_ticks()
+        if tick.label1.get_visible() and low <= tick.get_loc() <= high
+    ]
+
+
+def test_axes_of_others_keep_their_numbers(digits):
+    """Only the panels of a new figure share the numbers of the epochs."""
+    model = clone(NETWORK).fit(*digits)
+    display = MarginHistoryDisplay.from_estimator(model)
+    display.figure_.canvas.draw()
+    assert [bool(visible_numbers(panel.xaxis)) for panel in display.axes_] == [
+        False,
+        False,
+        True,
+    ]
+    for shape in ((1, 2), (2, 1)):
+        figure, axes = plt.subplots(*shape)
+        for ax in axes:
+            MarginHistoryDisplay.from_estimator(model, ax=ax)
+        figure.canvas.draw()
+        for ax in axes:
+            assert visible_numbers(ax.xaxis)
+            assert visible_numbers(ax.yaxis)
+            assert ax.get_xlabel() == "Epoch"
+    for shape, labels in (((1, 3), ["Epoch"] * 3), ((3, 1), ["", "", "Epoch"])):
+        _, axes = plt.subplots(*shape)
+        MarginHistoryDisplay.from_estimator(model, ax=axes)
+        assert [ax.get_xlabel() for ax in axes] == labels

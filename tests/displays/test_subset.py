@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from margin_sklearn import (
     MarginClassifier,
     MarginCurveDisplay,
+    MarginHistoryDisplay,
     MarginSubsetSelector,
     ResubstitutionSplit,
     SubsetDisplay,
@@ -171,6 +172,43 @@ def test_it_goes_with_a_margin_curve(selector, digits):
     assert len(legend(display)) == 2
     # margins_ are those at separation, in the precision of training.
     np.testing.assert_allclose(display.line_.get_ydata()[1:], curve.value, rtol=1e-4)
+
+
+def test_axes_of_other_scales_are_refused(selector, digits):
+    match = "which cannot be compared with 'Margin .logits.': pass other axes"
+    mask = np.arange(600) < 5
+    for scale in ("distance", "spectral"):
+        curve = MarginCurveDisplay.from_estimator(
+            selector, *digits, scorer=make_margin_auc_scorer(scale)
+        )
+        n_lines = len(curve.ax_.lines)
+        with pytest.raises(ValueError, match=match):
+            SubsetDisplay.from_estimator(selector, ax=curve.ax_)
+        with pytest.raises(ValueError, match=match):
+            SubsetDisplay.from_predictions(selector.margins_, mask, ax=curve.ax_)
+        assert len(curve.ax_.lines) == n_lines
+    history = MarginHistoryDisplay.from_estimator(selector)
+    with pytest.raises(ValueError, match="pass other axes"):
+        SubsetDisplay.from_estimator(selector, ax=history.ax_)
+    # What is no curve of a display is the user's own matter.
+    axes = plt.figure().subplots()
+    axes.plot([0, 1], [0, 1])
+    assert SubsetDisplay.from_estimator(selector, ax=axes).ax_ is axes
+
+
+def test_dollars_in_the_name_are_no_mathematics():
+    for name in ("from $5 to $6", "$\\frac"):
+        display = SubsetDisplay.from_predictions([1.0, 2.0], [True, False], name=name)
+        display.figure_.canvas.draw()
+        assert legend(display) == [f"{name.replace('$', chr(92) + '$')}: 1 of 2 kept (50 %)"]
+
+
+@pytest.mark.parametrize("style", [{"no_setting": 1}, {"linewidth": "wide"}, 3], ids=str)
+def test_failed_calls_leave_no_figure(style, selector, digits):
+    for X in (None, digits[0]):
+        with pytest.raises((AttributeError, TypeError, ValueError)):
+            SubsetDisplay.from_estimator(selector, X, plot_kwargs=style)
+        assert not plt.get_fignums()
 
 
 def test_infinite_margins_can_be_drawn():
