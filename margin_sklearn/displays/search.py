@@ -1,5 +1,8 @@
 """SearchDisplay: the candidates of a search by margin-AUC and by accuracy."""
 
+import re
+from functools import partial
+
 import numpy as np
 from scipy.stats import kendalltau
 from sklearn.utils.validation import check_is_fitted
@@ -22,6 +25,8 @@ __all__ = ["SearchDisplay"]
 # The winner's star is orange; each search on the same axes has another colour.
 WINNER, COLORS = LOOKS[1][0], [LOOKS[i][0] for i in (0, 2, 3, 4, 5)]
 TICK = "|"
+# Characters of a name on the axis.
+LONGEST = 20
 NOT_VALIDATED = "not cross-validated"
 
 
@@ -151,6 +156,9 @@ class SearchDisplay:
             x, y = _positions(ax, self.values), self.margin_auc
             xlabel, ylabel = self.param, "Margin-AUC"
         words = self.param is not None and x.dtype == object
+        if words:
+            # Names in the order of the candidates, not of drawing.
+            ax.xaxis.update_units(list(x))
         axes = (xlabel, "words" if words else "numbers", ylabel)
         for others in curves_on(ax):
             if others != axes:
@@ -195,8 +203,6 @@ class SearchDisplay:
         )
         unknown = known & ~np.isfinite(y)
         if self.param is None and unknown.any():
-            left = _show_scored(ax)
-            hidden = np.count_nonzero(x[unknown] < left)
             # Where the networks that were kept are scored, the others have not failed.
             failed = unknown & shortlisted & (self.unknown_name == NOT_VALIDATED)
             others = ", ".join(
@@ -207,8 +213,6 @@ class SearchDisplay:
                 ]
                 if some.any()
             )
-            if hidden:
-                others += f" ({hidden} of them left of the axis)"
             ax.plot(
                 x[unknown],
                 np.full(unknown.sum(), 0.02),
@@ -221,9 +225,7 @@ class SearchDisplay:
                     "label": prefix + others,
                 },
             )
-        elif any(line.get_marker() == TICK for line in ax.lines):
-            # An earlier search has restricted the axis.
-            _show_scored(ax)
+        _show_scored(ax)
         lost = np.count_nonzero(~np.isfinite(self.margin_auc))
         if lost:
             label = f"{prefix}{lost} without a finite margin-AUC, not drawn"
@@ -231,9 +233,13 @@ class SearchDisplay:
         if ax.lines:
             note_curve(ax, ax.lines[-1], axes)
         ax.set(xlabel=xlabel, ylabel=ylabel)
-        if words and sum(map(len, {*x})) > 40:
-            ax.tick_params(axis="x", rotation=30)
-        if legend:
+        slanted = words and sum(map(len, {*x})) > 40
+        if slanted:
+            _slant_names(ax)
+        if legend and slanted:
+            place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
+            ax.legend(**place, frameon=False, fontsize="small", ncols=3)
+        elif legend:
             legend_below(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -368,10 +374,31 @@ def _names_of(values):
 
 
 def _show_scored(ax):
-    """Restrict the axis to the candidates with both scores; return its left end."""
-    points = [line for line in ax.lines if line.get_transform() == ax.transData]
-    x = np.concatenate([np.asarray(line.get_xdata(), float) for line in points] or [[]])
+    """Restrict the axis to the candidates with both scores, if there are others as well."""
+    ticks = [line for line in ax.lines if line.get_marker() == TICK]
+    points = [line for line in ax.lines if line not in ticks]
+    x = np.concatenate(
+        [np.asarray(line.get_xdata(), float) for line in points if ticks] or [[]]
+    )
     if len(x) and np.ptp(x) > 0:
         ax.set_xlim(x.min() - 0.5 * np.ptp(x), x.max() + 0.1 * np.ptp(x))
-        return ax.get_xlim()[0]
-    return -np.inf
+    for line in ticks:
+        label = re.sub(r" \(\d+ of them left of the axis\)$", "", line.get_label())
+        hidden = np.count_nonzero(line.get_xdata() < ax.get_xlim()[0])
+        line.set_label(f"{label} ({hidden} of them left of the axis)" if hidden else label)
+
+
+def _slant_names(ax):
+    """Make room for long names of a parameter's values."""
+    for label in ax.get_xticklabels():
+        label.set(rotation=30, ha="right", rotation_mode="anchor")
+    from matplotlib.ticker import FuncFormatter
+
+    shown = ax.xaxis.get_major_formatter()
+    if not isinstance(shown, FuncFormatter):
+        ax.xaxis.set_major_formatter(FuncFormatter(partial(_shortened, shown)))
+
+
+def _shortened(shown, value, place):
+    name = shown(value, place)
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

@@ -142,7 +142,7 @@ class SubsetDisplay:
         drawn = _Drawn(LABELS.get(self.of, self.of), self.of)
         _check_others(drawn, ax)
         with closed_on_error(ax.figure if new else None):
-            self._draw(ax, "" if name is None else f"{plain(name)}: ", own)
+            self._draw(ax, "" if name is None else f"{name}: ", own)
             note_curve(ax, self.line_, drawn)
             if legend:
                 legend_below(ax)
