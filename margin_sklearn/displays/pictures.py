@@ -1,7 +1,6 @@
 """Samples drawn below a curve, as pictures or as rows of a table."""
 
 from contextlib import contextmanager
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -118,7 +117,7 @@ def check_image_shape(image_shape):
     if (
         not isinstance(image_shape, tuple | list | np.ndarray)
         or len(image_shape) not in (2, 3)
-        or not all(isinstance(n, Integral) and n > 0 for n in image_shape)
+        or not all(isinstance(n, int | np.integer) and n > 0 for n in image_shape)
     ):
         refuse(
             "image_shape",
@@ -257,9 +256,9 @@ def _draw_pictures(axes, images, chosen):
     # Names are as wide as the place of a picture, with a gap between.
     width = 72 * (WIDTH - 0.8) / N_SHOWN - 5
     texts = zip(*chosen.columns.values(), strict=True)
-    for ax, image, lines in zip(axes, images, texts, strict=False):
+    for ax, image, own in zip(axes, images, texts, strict=False):
         ax.imshow(image, cmap="gray", vmin=0, vmax=1)
-        lines = [plain(fitting(line, width, "small")) for line in lines]
+        lines = [plain(fitting(line, width, "small")) for line in own]
         ax.set_title("\n".join(lines), fontsize="small")
     axes[0].text(
         -0.15, 0.5, chosen.title, transform=axes[0].transAxes, rotation=90,

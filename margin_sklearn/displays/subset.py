@@ -136,6 +136,7 @@ class SubsetDisplay:
         """
         check_bool("legend", legend)
         name = check_name(self.name if name is None else name)
+        need_matplotlib()
         own = own_style({}, plot_kwargs, kwargs)
         new = ax is None
         ax = given_or_new(ax)
