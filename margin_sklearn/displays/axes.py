@@ -20,6 +20,7 @@ __all__ = [
     "next_look",
     "note_curve",
     "own_style",
+    "refuse_others",
     "zero_line",
 ]
 
@@ -175,6 +176,29 @@ def note_curve(ax, line, note=None):
         What later displays on the same axes need to know.
     """
     vars(ax).setdefault(CURVES, []).append((line, note))
+
+
+def refuse_others(ax, shown, advice="pass other axes"):
+    """Raise an error if a display has drawn something else on the axes.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    shown : str
+        What is to be drawn: the note of a curve, or its ``ylabel``.
+    advice : str, default="pass other axes"
+
+    Raises
+    ------
+    ValueError
+    """
+    for note in curves_on(ax):
+        other = getattr(note, "ylabel", note)
+        if other != shown:
+            raise ValueError(
+                f"These axes show {other!r}, which cannot be compared with {shown!r}: "
+                f"{advice}."
+            )
 
 
 def next_look(ax):

@@ -20,6 +20,7 @@ from .axes import (
     next_look,
     note_curve,
     own_style,
+    refuse_others,
     zero_line,
 )
 from .band import draw_band
@@ -159,7 +160,8 @@ class MarginCurveDisplay:
         style = own_style(
             {"drawstyle": "steps-pre", "label": label, **next_look(ax)}, plot_kwargs, kwargs
         )
-        others = self._others_on(ax)
+        refuse_others(ax, self._ylabel(), "pass other axes, or the same scorer")
+        others = [note for note in curves_on(ax) if isinstance(note, _Drawn)]
 
         values = finite_margins(self.value) / self.unit
         floor, ceiling = (
@@ -210,17 +212,6 @@ class MarginCurveDisplay:
         # Margins of 0 are ties, which do not count as correctly classified.
         wrong = np.searchsorted(self.value, 0.0, side="right")
         return self.fraction[wrong - 1] if wrong else 0.0
-
-    def _others_on(self, ax):
-        """What is known of the curves on the axes; raise if they cannot be compared."""
-        others = [note for note in curves_on(ax) if isinstance(note, _Drawn)]
-        for other in others:
-            if other.ylabel != self._ylabel():
-                raise ValueError(
-                    f"These axes show {other.ylabel!r}, which cannot be compared with "
-                    f"{self._ylabel()!r}: pass other axes, or the same scorer."
-                )
-        return others
 
     @classmethod
     def from_estimator(

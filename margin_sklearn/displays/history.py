@@ -19,10 +19,14 @@ from .axes import (
     next_look,
     note_curve,
     own_style,
+    refuse_others,
     zero_line,
 )
 
 __all__ = ["MarginHistoryDisplay"]
+
+# What curves on these axes show.
+EPOCHS = "margins against epochs"
 
 QUANTILE_COLUMNS = tuple(f"margin_{100 * level:.0f}" for level in QUANTILES)
 PANELS = ("margins", "accuracy", "loss")
@@ -107,11 +111,17 @@ class MarginHistoryDisplay:
         Returns
         -------
         display : MarginHistoryDisplay
+
+        Raises
+        ------
+        ValueError
+            If a display of another kind has drawn on the axes of the margins.
         """
         check_bool("legend", legend)
         name = check_name(self.name if name is None else name)
         axes = _panels(ax)
         margins, *others = axes
+        refuse_others(margins, EPOCHS)
         look = next_look(margins)
         if len(self.history) <= FEW_EPOCHS:
             look |= {"marker": "o", "markersize": 4}
@@ -150,7 +160,7 @@ class MarginHistoryDisplay:
             )
         zero_line(ax)
         ax.set_ylabel("Margin (logits)\nmedian, 50 and 90 %", wrap=True)
-        note_curve(ax, self.line_)
+        note_curve(ax, self.line_, EPOCHS)
 
     def _plot_accuracy(self, ax, prefix, look):
         table = self.history

@@ -17,6 +17,7 @@ from .axes import (
     need_matplotlib,
     note_curve,
     own_style,
+    refuse_others,
 )
 from .search_results import scores_of_search, values_of_candidates
 
@@ -156,16 +157,11 @@ class SearchDisplay:
             x, y = _positions(ax, self.values), self.margin_auc
             xlabel, ylabel = self.param, "Margin-AUC"
         words = self.param is not None and x.dtype == object
+        shown = f"{ylabel} against {xlabel}, {'names' if words else 'numbers'}"
+        refuse_others(ax, shown)
         if words:
             # Names in the order of the candidates, not of drawing.
             ax.xaxis.update_units(list(x))
-        axes = (xlabel, "words" if words else "numbers", ylabel)
-        for others in curves_on(ax):
-            if others != axes:
-                raise ValueError(
-                    f"These axes show something else than {ylabel} against {xlabel} "
-                    f"({axes[1]}) already: pass other axes."
-                )
         n = len(x)
         shortlisted = np.zeros(n, bool) if self.shortlisted is None else self.shortlisted
         best = np.arange(n) == (-1 if self.best_index is None else self.best_index)
@@ -231,7 +227,7 @@ class SearchDisplay:
             label = f"{prefix}{lost} without a finite margin-AUC, not drawn"
             ax.plot([], [], linestyle="none", label=label)
         if ax.lines:
-            note_curve(ax, ax.lines[-1], axes)
+            note_curve(ax, ax.lines[-1], shown)
         ax.set(xlabel=xlabel, ylabel=ylabel)
         slanted = words and sum(map(len, {*x})) > 40
         if slanted:
@@ -376,10 +372,9 @@ def _names_of(values):
 def _show_scored(ax):
     """Restrict the axis to the candidates with both scores, if there are others as well."""
     ticks = [line for line in ax.lines if line.get_marker() == TICK]
-    points = [line for line in ax.lines if line not in ticks]
-    x = np.concatenate(
-        [np.asarray(line.get_xdata(), float) for line in points if ticks] or [[]]
-    )
+    points = [line for line in ax.lines if line not in ticks] if ticks else []
+    found = [np.asarray(line.get_xdata(), dtype=float) for line in points]
+    x = np.concatenate(found) if found else np.zeros(0)
     if len(x) and np.ptp(x) > 0:
         ax.set_xlim(x.min() - 0.5 * np.ptp(x), x.max() + 0.1 * np.ptp(x))
     for line in ticks:

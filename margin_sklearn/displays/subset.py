@@ -21,6 +21,7 @@ from .axes import (
     next_look,
     note_curve,
     own_style,
+    refuse_others,
     zero_line,
 )
 from .pictures import (
@@ -31,7 +32,6 @@ from .pictures import (
     suspect_samples,
 )
 from .selections import check_mask, largest_kept, percent
-from .texts import plain
 
 __all__ = ["SubsetDisplay"]
 
@@ -141,7 +141,7 @@ class SubsetDisplay:
         new = ax is None
         ax = given_or_new(ax)
         drawn = _Drawn(LABELS.get(self.of, self.of), self.of)
-        _check_others(drawn, ax)
+        refuse_others(ax, drawn.ylabel)
         with closed_on_error(ax.figure if new else None):
             self._draw(ax, "" if name is None else f"{name}: ", own)
             note_curve(ax, self.line_, drawn)
@@ -378,16 +378,3 @@ class _Drawn(NamedTuple):
 
     ylabel: str
     of: str
-
-
-def _check_others(drawn, ax):
-    """Raise an error if a display has drawn something else on the axes."""
-    for other in curves_on(ax):
-        # A display that notes nothing has other axes, such as epochs.
-        ylabel = getattr(other, "ylabel", None)
-        if ylabel != drawn.ylabel:
-            shown = "something else" if ylabel is None else repr(ylabel)
-            raise ValueError(
-                f"These axes show {shown}, which cannot be compared with {drawn.ylabel!r}: "
-                "pass other axes."
-            )

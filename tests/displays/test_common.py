@@ -8,7 +8,6 @@ import weakref
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import RocCurveDisplay
@@ -23,7 +22,6 @@ from margin_sklearn import (
     SearchDisplay,
     SubsetDisplay,
 )
-from margin_sklearn.displays.axes import LOOKS
 
 NETWORK = MarginClassifier(
     module__hidden_layer_sizes=(16,), max_epochs=6, lr=0.02, random_state=0, device="cpu"
@@ -78,6 +76,9 @@ KINDS = (
     "search",
     "parameter",
 )
+HISTORIES = {"history", "history of a selector"}
+MARGINS = {"curve of predictions", "selection", "selection of predictions"}
+ALIKE = {kind: kinds for kinds in (HISTORIES, MARGINS) for kind in kinds}
 CONSTRUCTORS = [
     (MarginCurveDisplay, "from_estimator"),
     (MarginCurveDisplay, "from_predictions"),
@@ -327,6 +328,22 @@ def test_names_are_shown_as_they_are(made, kind, name):
 # --- looks --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("first", KINDS)
+def test_axes_show_one_quantity(made, first):
+    alike = ALIKE.get(first, {first})
+    for second in KINDS:
+        ax = plt.subplots()[1]
+        made[first](ax=ax)
+        if second in alike:
+            made[second](ax=ax)
+        else:
+            with pytest.raises(
+                ValueError, match="These axes show .*, which cannot be compared"
+            ):
+                made[second](ax=ax)
+        plt.close(ax.figure)
+
+
 def test_curves_on_the_same_axes_differ_by_colour_and_line_style(made):
     axes = plt.figure().subplots()
     lines = [made["curve"](ax=axes, name=str(k)).line_ for k in range(12)]
@@ -339,55 +356,3 @@ def test_curves_on_the_same_axes_differ_by_colour_and_line_style(made):
     # A curve that was removed gives its look back.
     lines[-1].remove()
     assert made["curve"](ax=axes).line_.get_color() == looks[-1][0]
-
-
-# Of linear RGB, for readers without red, green or blue cones: Machado et al., "A
-# Physiologically-based Model for Simulation of Color Vision Deficiency", 2009, severity 1.
-COLOUR_BLIND = {
-    "protanopia": [
-        [0.152286, 1.052583, -0.204868],
-        [0.114503, 0.786281, 0.099216],
-        [-0.003882, -0.048116, 1.051998],
-    ],
-    "deuteranopia": [
-        [0.367322, 0.860646, -0.227968],
-        [0.280085, 0.672501, 0.047413],
-        [-0.011820, 0.042940, 0.968881],
-    ],
-    "tritanopia": [
-        [1.255528, -0.076749, -0.178779],
-        [-0.078411, 0.930809, 0.147602],
-        [0.004733, 0.691367, 0.303900],
-    ],
-}
-
-
-def lab(rgb):
-    """CIE L*a*b* of linear RGB (sRGB primaries, white point D65)."""
-    to_xyz = np.array(
-        [
-            [0.4124564, 0.3575761, 0.1804375],
-            [0.2126729, 0.7151522, 0.0721750],
-            [0.0193339, 0.1191920, 0.9503041],
-        ]
-    )
-    xyz = (to_xyz @ rgb) / (to_xyz @ np.ones(3))
-    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
-    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
-@pytest.mark.parametrize(
-    "matrix", [np.eye(3), *COLOUR_BLIND.values()], ids=["-", *COLOUR_BLIND]
-)
-def test_colours_differ_for_colour_blind_readers(matrix):
-    """By ten times the difference that can just be seen (ΔE of 2.3), in L*a*b*."""
-    seen = []
-    for color, _ in LOOKS:
-        srgb = np.array(to_rgb(color))
-        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-        seen.append(lab(np.clip(np.asarray(matrix) @ linear, 0, 1)))
-    seen.extend([lab(np.zeros(3)), lab(np.ones(3))])  # the background, dark or light
-    distances = [
-        np.linalg.norm(one - other) for k, one in enumerate(seen) for other in seen[:k]
-    ]
-    assert min(distances) > 10

@@ -238,7 +238,10 @@ def test_parameters_of_every_kind(search):
 
 def test_other_quantities_on_the_same_axes_are_refused(search):
     display = SearchDisplay.from_search(search)
-    with pytest.raises(ValueError, match="show something else than Margin-AUC against lr"):
+    with pytest.raises(
+        ValueError,
+        match="show 'Cross-validated accuracy against Margin-AUC, numbers', which cannot",
+    ):
         SearchDisplay.from_search(search, param="lr", ax=display.ax_)
     SearchDisplay.from_search(search, ax=display.ax_, name="again")
 
