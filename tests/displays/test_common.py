@@ -8,6 +8,7 @@ import weakref
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import RocCurveDisplay
