@@ -1,5 +1,7 @@
 """Data and networks that several test modules use; torch in one thread, matplotlib unseen."""
 
+import os
+
 import hypothesis
 import matplotlib
 import numpy as np
@@ -7,9 +9,15 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from margin_sklearn import ConvNet, MarginClassifier
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Threads that wait take the cores from the other workers. Processes that tests start read
+    # the variable.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    threadpool_limits(1)
 matplotlib.use("Agg")
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("no_deadline", deadline=None)
