@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="memory and files are read from /proc"
 )
 # A copy of the samples has 1.6 MB: one left behind each time would be a growth by 10 %.
-SHAPE = (2_000, 100)
+SHAPE = (500, 400)
 N_BEFORE, N_TIMES = 6, 20
 
 

@@ -332,7 +332,7 @@ def test_names_are_shown_as_they_are(made, kind, name):
 @pytest.mark.parametrize("first", KINDS)
 def test_axes_show_one_quantity(made, first):
     alike = ALIKE.get(first, {first})
-    for second in KINDS:
+    for second in ("curve", "history", "selection", "search", "parameter"):
         ax = plt.subplots()[1]
         made[first](ax=ax)
         if second in alike:
