@@ -7,6 +7,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from dask import config
 from distributed import Client, LocalCluster, get_worker
 from distributed.comm.tcp import TCP
 from sklearn.base import clone
@@ -33,12 +34,17 @@ RATES = [1e-3, 1e-2, 3e-2, 1e-1]
 
 @pytest.fixture(scope="module")
 def cluster():
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="localhost:0",
-    ) as cluster:
+    # The memory manager would delete the second copy of what is scattered to both workers.
+    manager = {"distributed.scheduler.active-memory-manager.start": False}
+    with (
+        config.set(manager),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="localhost:0",
+        ) as cluster,
+    ):
         yield cluster
 
 
