@@ -1,5 +1,3 @@
-import warnings
-
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
@@ -169,8 +167,7 @@ def test_test_scores_belong_to_the_candidates_that_were_kept(data):
         seen.append(estimator.lr)
         return np.nan if estimator.lr == seen[0] else estimator.score(X, y)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with pytest.warns(UserWarning, match="2 of 6 scores of scoring are not finite"):
         search = MarginSearchCV(
             clone(NETWORK), {"lr": rates}, shortlist=3, cv=2, vote=1, scoring=scoring
         ).fit(X, y)
