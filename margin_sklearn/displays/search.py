@@ -1,7 +1,6 @@
 """SearchDisplay: the candidates of a search by margin-AUC and by accuracy."""
 
-import re
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import kendalltau
@@ -19,16 +18,24 @@ from .axes import (
     own_style,
     refuse_others,
 )
+from .parameter_axis import positions_of, slant_names
 from .search_results import scores_of_search, values_of_candidates
 
 __all__ = ["SearchDisplay"]
 
 # The winner's star is orange; each search on the same axes has another colour.
 WINNER, COLORS = LOOKS[1][0], [LOOKS[i][0] for i in (0, 2, 3, 4, 5)]
-TICK = "|"
-# Characters of a name on the axis.
-LONGEST = 20
 NOT_VALIDATED = "not cross-validated"
+
+
+@dataclass
+class Drawn:
+    """What later searches on the same axes need to know of one."""
+
+    ylabel: str
+    scored: np.ndarray  # margin-AUC of the candidates with both scores
+    ticks: object = None  # Line2D of those with margin-AUC alone
+    label: str = ""
 
 
 class SearchDisplay:
@@ -154,7 +161,7 @@ class SearchDisplay:
             if both.sum() > 1:
                 self.tau_ = float(kendalltau(x[both], y[both]).statistic)
         else:
-            x, y = _positions(ax, self.values), self.margin_auc
+            x, y = positions_of(ax, self.values), self.margin_auc
             xlabel, ylabel = self.param, "Margin-AUC"
         words = self.param is not None and x.dtype == object
         shown = f"{ylabel} against {xlabel}, {'names' if words else 'numbers'}"
@@ -197,6 +204,7 @@ class SearchDisplay:
             markeredgecolor=WINNER if color == COLORS[0] else color,
             zorder=3,
         )
+        found = Drawn(shown, x[drawn])
         unknown = known & ~np.isfinite(y)
         if self.param is None and unknown.any():
             # Where the networks that were kept are scored, the others have not failed.
@@ -209,29 +217,26 @@ class SearchDisplay:
                 ]
                 if some.any()
             )
-            ax.plot(
+            ticks = {**style, "marker": "|", "markersize": 8, "alpha": 0.6}
+            found.label = prefix + others
+            (found.ticks,) = ax.plot(
                 x[unknown],
                 np.full(unknown.sum(), 0.02),
                 transform=ax.get_xaxis_transform(),
-                **{
-                    **style,
-                    "marker": TICK,
-                    "markersize": 8,
-                    "alpha": 0.6,
-                    "label": prefix + others,
-                },
+                **ticks,
             )
-        _show_scored(ax)
         lost = np.count_nonzero(~np.isfinite(self.margin_auc))
         if lost:
             label = f"{prefix}{lost} without a finite margin-AUC, not drawn"
             ax.plot([], [], linestyle="none", label=label)
         if ax.lines:
-            note_curve(ax, ax.lines[-1], shown)
+            note_curve(ax, ax.lines[-1], found)
+        if self.param is None:
+            _show_scored(ax)
         ax.set(xlabel=xlabel, ylabel=ylabel)
         slanted = words and sum(map(len, {*x})) > 40
         if slanted:
-            _slant_names(ax)
+            slant_names(ax)
         if legend and slanted:
             place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
             ax.legend(**place, frameon=False, fontsize="small", ncols=3)
@@ -331,69 +336,16 @@ def _share_of_shortlist(drawn, shortlisted):
     return f"{np.count_nonzero(drawn)} of the {whole}"
 
 
-def _positions(ax, values):
-    """Values of a parameter for the axis: numbers as they are, others by their names.
-
-    Several searches on the same axes share the names that are there already.
-    """
-    numbers = all(
-        isinstance(value, int | float | np.number)
-        and not isinstance(value, bool)
-        and np.isfinite(value)
-        for value in values
-    )
-    if not numbers:
-        return np.array(_names_of(values), dtype=object)
-    values = np.asarray(values, dtype=float)
-    positive = values[values > 0]
-    if len(positive) and values.min() >= 0 and positive.max() >= 10 * positive.min():
-        if len(positive) == len(values):
-            ax.set_xscale("log")
-        else:
-            ax.set_xscale("symlog", linthresh=positive.min())
-    return values
-
-
-def _names_of(values):
-    """A name for each value; different values of the same name are numbered."""
-    names = [str(getattr(value, "__name__", value)) for value in values]
-    found: dict[str, list] = {}
-    shown = []
-    for name, value in zip(names, values, strict=True):
-        alike = found.setdefault(name, [])
-        place = next((i for i, one in enumerate(alike) if repr(one) == repr(value)), None)
-        if place is None:
-            place = len(alike)
-            alike.append(value)
-        shown.append(name if place == 0 else f"{name} ({place + 1})")
-    return shown
-
-
 def _show_scored(ax):
     """Restrict the axis to the candidates with both scores, if there are others as well."""
-    ticks = [line for line in ax.lines if line.get_marker() == TICK]
-    points = [line for line in ax.lines if line not in ticks] if ticks else []
-    found = [np.asarray(line.get_xdata(), dtype=float) for line in points]
-    x = np.concatenate(found) if found else np.zeros(0)
+    searches = curves_on(ax)
+    with_ticks = [one for one in searches if one.ticks is not None]
+    if not with_ticks:
+        return
+    x = np.concatenate([one.scored for one in searches])
     if len(x) and np.ptp(x) > 0:
         ax.set_xlim(x.min() - 0.5 * np.ptp(x), x.max() + 0.1 * np.ptp(x))
-    for line in ticks:
-        label = re.sub(r" \(\d+ of them left of the axis\)$", "", line.get_label())
-        hidden = np.count_nonzero(line.get_xdata() < ax.get_xlim()[0])
-        line.set_label(f"{label} ({hidden} of them left of the axis)" if hidden else label)
-
-
-def _slant_names(ax):
-    """Make room for long names of a parameter's values."""
-    for label in ax.get_xticklabels():
-        label.set(rotation=30, ha="right", rotation_mode="anchor")
-    from matplotlib.ticker import FuncFormatter
-
-    shown = ax.xaxis.get_major_formatter()
-    if not isinstance(shown, FuncFormatter):
-        ax.xaxis.set_major_formatter(FuncFormatter(partial(_shortened, shown)))
-
-
-def _shortened(shown, value, place):
-    name = shown(value, place)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    for one in with_ticks:
+        hidden = np.count_nonzero(one.ticks.get_xdata() < ax.get_xlim()[0])
+        where = f" ({hidden} of them left of the axis)" if hidden else ""
+        one.ticks.set_label(one.label + where)
