@@ -13,7 +13,6 @@ from ..subsets.selector import MarginSubsetSelector
 from ..training.margin_history import QUANTILES
 from .axes import (
     check_name,
-    given_or_new,
     legend_below,
     need_matplotlib,
     next_look,
@@ -306,9 +305,9 @@ def _panels(ax):
         axes = list(ax)
     except TypeError:
         axes = []
-    if len(axes) != len(PANELS):
+    if len(axes) != len(PANELS) or not all(isinstance(one, Axes) for one in axes):
         refuse("ax", "None, matplotlib Axes or a sequence of three", ax)
-    return [given_or_new(one) for one in axes]
+    return axes
 
 
 def _number_whole_epochs(ax):

@@ -116,6 +116,8 @@ def test_two_histories_and_the_margins_alone(digits, selector):
     assert axes.get_xlabel() == "Epoch"
     with pytest.raises(ValueError, match="ax must be None, matplotlib Axes or a sequence of"):
         alone.plot(first.axes_[:2])
+    with pytest.raises(ValueError, match="a sequence of three"):
+        alone.plot([*first.axes_[:2], None])
 
 
 def test_histories_that_cannot_be_drawn_raise(digits):
