@@ -79,7 +79,7 @@ def final_order(
     -------
     order : ndarray of int of shape (n_candidates,)
         Indices of candidates, best first: the shortlist by the sum of both scores,
-        standardised over it, .7 of ``cv_means`` and .3 of ``margin_auc``, ties by
+        standardised over it, 0.7 of ``cv_means`` and 0.3 of ``margin_auc``, ties by
         ``margin_auc``; then those off the shortlist by ``margin_auc``; then those whose scores
         are not finite. Remaining ties keep the order of the candidates.
 

@@ -147,8 +147,8 @@ class MarginSearchCV(Represented, Versioned, AnswersMixin, MetaEstimatorMixin, B
 
     Notes
     -----
-    *The decision.* The final order of the shortlist is by .7 times the cross-validated score
-    plus .3 times margin-AUC, both standardised over the shortlist. On the results of
+    *The decision.* The final order of the shortlist is by 0.7 times the cross-validated score
+    plus 0.3 times margin-AUC, both standardised over the shortlist. On the results of
     ``benchmarks/rank.py`` it loses less than 5-fold cross-validation of all candidates, and a
     vote of the best is 1.3 to 1.7 points more accurate than the network that cross-validation
     chooses (``benchmarks/decision.py``).

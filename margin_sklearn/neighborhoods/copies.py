@@ -16,7 +16,7 @@ from .neighbors import nearest_neighbors, row_distances
 
 __all__ = ["copy_distance", "group_equal", "group_near", "least_growth", "rounding_of"]
 
-# Numbers of neighbors to search for the gap: finds groups of up to .6 times that size.
+# Numbers of neighbors to search for the gap: finds groups of up to 0.6 times that size.
 N_NEIGHBORS = (16, 64, 256)
 # From one distance to FACTOR times that, the number of neighbors grows by half along a curve
 # (dimension 1), and by more in more dimensions. benchmarks/copies.py prints the growth in data
@@ -72,10 +72,10 @@ def copy_distance(distances, spread):
     r"""The distance below which rows are near duplicates of one another, or 0.
 
     The distances of some samples to their 16, 64 or 256 nearest neighbors are pooled. Pairs
-    below a distance :math:`d` are duplicates if the number of distances grows by less than .15
-    from :math:`d` to :math:`1.5 d`; :math:`d` is where it grows least, searched for between
-    the quantiles .005 and .6 and below a quarter of ``spread``. Pairs so close that only
-    rounding can separate them are duplicates, too.
+    below a distance :math:`d` are duplicates if the number of distances grows by less than
+    0.15 from :math:`d` to :math:`1.5 d`; :math:`d` is where it grows least, searched for
+    between the quantiles 0.005 and 0.6 and below a quarter of ``spread``. Pairs so close that
+    only rounding can separate them are duplicates, too.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def least_growth(distances, spread, above=0.0):
     Returns
     -------
     growth : float
-        As a share of the number within the distance, plus .05 if that number is below 100;
+        As a share of the number within the distance, plus 0.05 if that number is below 100;
         ``inf`` if there are too few distances.
     distance : float
         Between the last neighbor before the gap and the first one after it.
