@@ -1,14 +1,15 @@
 """What a grid search over small networks costs, done in five ways.
 
     python benchmarks/grid_speed.py [--candidates 32 128] [--jobs 1 2] [--sizes 32-32 ...]
+        [--searches "GridSearchCV, 5 folds" ...]
 
 32 or 128 candidates (learning rate x weight decay) of one architecture, on 1,000 samples of 20
 features in four classes, a tenth of the labels wrong (``make_classification``), 2,000 others
 for testing. GridSearchCV with five folds over MarginClassifier and over MLPClassifier;
 GridSearchCV by margin-AUC (one fit per candidate and the refit); MarginSearchCV one by one and
 stacked, with and without cross-validation of its shortlist. For each: CPU and wall time, CPU
-time relative to GridSearchCV(MarginClassifier, cv=5), peak memory of the process and test
-accuracy of the choice. Every search runs in a fresh process with one thread.
+time relative to the first search, peak memory of the process and test accuracy of the choice.
+Every search runs in a fresh process with one thread.
 """
 
 import argparse
@@ -119,14 +120,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--candidates", type=int, nargs="+", default=[32, 128])
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--sizes", nargs="+", default=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--searches", nargs="+", default=SEARCHES, choices=SEARCHES)
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     for size in options.sizes:
         for n in options.candidates:
             for n_jobs in options.jobs:
                 rows = {}
-                for name in SEARCHES:
+                for name in options.searches:
                     here, there = context.Pipe()
                     process = context.Process(
                         target=measure, args=(name, size, n, n_jobs, there)
