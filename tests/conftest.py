@@ -33,6 +33,13 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True)
+def _global_seeds():
+    """So that what a test leaves without a seed is the same in any order of the tests."""
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def _close_figures():
     yield
     import matplotlib.pyplot as plt
