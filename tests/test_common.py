@@ -1,6 +1,7 @@
 """scikit-learn's own checks of estimators."""
 
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -33,6 +34,14 @@ def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
+# The checks fit hundreds of times, and are not about the network.
+SMALL = MarginClassifier(
+    device="cpu",
+    module__hidden_layer_sizes=(16,),
+    module__embeddings=None,
+    max_epochs=10,
+)
+
 # transform picks rows, by their positions in the X of fit: as they are, fewer than given,
 # and of an X of the same length only. So checks fail that want it to look at values, to give
 # as many rows as it takes, or to take some rows, one row or a test set.
@@ -48,7 +57,7 @@ SELECTOR_FAILURES = {
 
 
 @parametrize_with_checks(
-    [MarginSubsetSelector(MarginClassifier(device="cpu", max_epochs=20))],
+    [MarginSubsetSelector(SMALL)],
     expected_failed_checks=lambda estimator: SELECTOR_FAILURES,
 )
 # The checks' data are few, and not to be separated; fit_transform always warns.
@@ -59,7 +68,7 @@ def test_scikit_learns_checks_of_the_selector(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks([LabelErrorDetector(MarginClassifier(device="cpu", max_epochs=20))])
+@parametrize_with_checks([LabelErrorDetector(SMALL)])
 # Classes of a few samples, and labels at random.
 @pytest.mark.filterwarnings("ignore:The labels of the classes")
 @pytest.mark.filterwarnings("ignore:.*of the labels are suspect")
@@ -87,7 +96,7 @@ PIPELINE = MarginSearchCV(
 )
 NETWORKS = MarginSearchCV(
     # The checks set the search's random_state, which is not that of its networks.
-    MarginClassifier(device="cpu", random_state=0, max_epochs=8),
+    clone(SMALL).set_params(random_state=0),
     {"module__hidden_layer_sizes": [(16,)]},
     shortlist=None,
     margin_scoring=make_margin_auc_scorer(scale=None),

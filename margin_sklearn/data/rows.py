@@ -21,13 +21,15 @@ def take_rows(X: Any, rows: slice | Sequence[int] | NDArray[np.integer]) -> Any:
     Parameters
     ----------
     X : ndarray, DataFrame, list, torch.Tensor or sparse matrix of shape (n_samples, ...)
+        Or anything else that can be indexed by rows or converted to an array.
     rows : slice or array-like of int of shape (n_rows,)
         Row indices.
 
     Returns
     -------
     X_rows : same type as X, of shape (n_rows, ...)
-        A sparse matrix in a format that does not support row indexing is returned as CSR.
+        A sparse matrix in a format that does not support row indexing is returned as CSR,
+        what cannot be indexed as an ndarray.
     """
     if hasattr(X, "iloc"):
         return X.iloc[rows]
@@ -35,6 +37,8 @@ def take_rows(X: Any, rows: slice | Sequence[int] | NDArray[np.integer]) -> Any:
         X = X.tocsr()
     if isinstance(X, (list, tuple)):
         return X[rows] if isinstance(rows, slice) else [X[row] for row in rows]
+    if not hasattr(X, "__getitem__"):
+        X = np.asarray(X)  # of an array-like that has only __array__
     return X[rows]
 
 

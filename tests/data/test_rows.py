@@ -56,3 +56,21 @@ def test_memory_of_rows_of_each_kind(rng):
     sparse = scipy.sparse.csr_matrix(X)
     assert 1600 + sparse.indices.nbytes <= n_bytes(sparse) < 6000
     assert 0 < n_bytes(None) < 100
+
+
+class ArrayLike:
+    """What can only be converted to an array."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
+def test_rows_of_what_cannot_be_indexed_are_an_array(rng):
+    X = rng.normal(size=(6, 2))
+    for rows in (np.array([4, 1]), slice(1, 3)):
+        taken = take_rows(ArrayLike(X), rows)
+        assert type(taken) is np.ndarray
+        np.testing.assert_array_equal(taken, X[rows])

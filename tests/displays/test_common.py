@@ -243,13 +243,17 @@ def test_plot_without_matplotlib():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_closed_figures_are_freed(made, kind):
-    display = made[kind]()
-    display.figure_.canvas.draw()
-    figure = weakref.ref(display.figure_)
-    plt.close(display.figure_)
-    del display
-    gc.collect()
-    assert figure() is None
+    gc.freeze()  # what there is already need not be searched again
+    try:
+        display = made[kind]()
+        display.figure_.canvas.draw()
+        figure = weakref.ref(display.figure_)
+        plt.close(display.figure_)
+        del display
+        gc.collect()
+        assert figure() is None
+    finally:
+        gc.unfreeze()
 
 
 # --- legends and labels on axes of the user -----------------------------------------

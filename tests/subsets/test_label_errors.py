@@ -297,6 +297,26 @@ def test_images_and_sparse_tables(images, noisy):
     assert wrong[sparse.suspects_].mean() > 0.5
 
 
+def test_array_likes_are_arrays(noisy, found):
+    class ArrayLike:
+        def __init__(self, values):
+            self.values = values
+
+        def __len__(self):
+            return len(self.values)
+
+        def __array__(self, dtype=None, copy=None):
+            return np.asarray(self.values, dtype)
+
+    X, y, *_ = noisy
+    as_array, as_other = found, detector().fit(ArrayLike(X), ArrayLike(y))
+    assert as_array.suspects_.any()  # so that rows of X are taken for the second fit
+    np.testing.assert_array_equal(as_other.predict_proba(X), as_array.predict_proba(X))
+    rows, labels = detector(refit=False).fit_resample(ArrayLike(X), ArrayLike(y))
+    np.testing.assert_array_equal(rows, X[~as_array.suspects_])
+    np.testing.assert_array_equal(labels, y[~as_array.suspects_])
+
+
 def test_it_is_scored_and_searched_like_others(noisy):
     X, y, _, right = noisy
     model = detector(network(max_epochs=8))
