@@ -20,9 +20,9 @@ from margin_sklearn.neighborhoods import clear_cache
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="memory and files are read from /proc"
 )
-# A copy of the samples has 1.6 MB: one left behind each time would be a growth by 10 %.
+# A copy of the samples has 1.6 MB: one left behind each time would be a growth by 7 %.
 SHAPE = (500, 400)
-N_BEFORE, N_TIMES = 6, 20
+N_BEFORE, N_TIMES = 5, 12
 
 
 def megabytes():

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +106,14 @@ SETTINGS = {
 
 @pytest.mark.filterwarnings("ignore::margin_sklearn.NotSeparatedWarning")
 @pytest.mark.parametrize(
-    ("n", "before"), [(1, False), (4, True), (6, False), (7, True), (7, False)]
+    ("name", "n", "before"),
+    [
+        *product(["default", "restore_best"], [1, 6], [False]),
+        *product(["default", "restore_best"], [7], [True]),
+        *product(SETTINGS, [4], [True]),
+        *product(SETTINGS, [7], [False]),
+    ],
 )
-@pytest.mark.parametrize("name", SETTINGS)
 def test_resumed_to_the_last_bit(name, n, before, killed_at, tmp_path):
     model = MarginClassifier(**{"max_epochs": 6, "random_state": 0, **SETTINGS[name]})
     plain = clone(model).fit(X, y)
