@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from contextlib import ExitStack, suppress
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -202,9 +203,15 @@ def _trained(parts, errors, watch):
         runs, samples = [part.run for part in parts], [part.samples for part in parts]
         each = None if watch is None else watches
         training = StackedTraining(runs, samples, parts[0].epochs, each)
-    if training is None or not training.agrees():
+    found = None
+    if training is not None and training.agrees():
+        with suppress(Exception), ExitStack() as kept:
+            # A module may fail on batches of other sizes, by itself or only as one of several.
+            for run in runs:
+                kept.enter_context(run.kept_on_error())
+            found = training.fit()
+    if found is None:
         return [_finished(*each) for each in zip(parts, errors, watches, strict=True)]
-    found = training.fit()
     seconds = (time.perf_counter() - start) / len(parts)
     return [
         Fitted(error, seconds, len(parts), own)

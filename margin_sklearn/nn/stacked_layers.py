@@ -14,6 +14,8 @@ from .modules import MLP
 
 __all__ = ["layers_form", "layers_key"]
 
+EPS = torch.finfo(torch.float32).eps
+
 
 def layers_key(module):
     """What sequences of layers must have in common to be computed together.
@@ -141,7 +143,8 @@ def _dropout(shares):
             return nn.functional.dropout(units, shares[0])
         if kept is None:
             kept = 1 - units.new_tensor(shares).view(-1, 1, 1)
-        return units * ((torch.rand_like(units) < kept) / kept)
+        # Where nothing is kept, not 0 / 0.
+        return units * ((torch.rand_like(units) < kept) / kept.clamp(min=EPS))
 
     return step
 

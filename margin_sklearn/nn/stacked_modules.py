@@ -24,9 +24,10 @@ def architecture(module, origin=()):
     Returns
     -------
     key : tuple or None
-        None if the module cannot be stacked: some weights are not float32, or do not train.
+        None if the module cannot be stacked: some weights are not float32, or do not train, or
+        a hook does something besides.
     """
-    weights = list(module.named_parameters())
+    weights, buffers = list(module.named_parameters()), list(module.named_buffers())
     device = weights[0][1].device if weights else None
     if not weights or not all(
         weight.dtype == torch.float32
@@ -36,24 +37,36 @@ def architecture(module, origin=()):
         for _, weight in weights
     ):
         return None
-    if any(_hooked(part) for part in module.modules()):
+    if any(_hooked(part) for part in (*module.modules(), *module.parameters())):
+        return None
+    if not all(buffer.layout is torch.strided for _, buffer in buffers):
         return None
     parts = [part for _, part in module.named_modules(remove_duplicate=False)]
     tensors = [part for part in parts if [*part.parameters(), *part.buffers()]]
     if len({*map(id, tensors)}) < len(tensors):
         # torch.func does not restore a module that occurs twice.
         return None
-    shapes = tuple((name, tuple(weight.shape)) for name, weight in weights)
+    shapes = tuple(
+        (name, tuple(tensor.shape), tensor.dtype) for name, tensor in (*weights, *buffers)
+    )
     known = layers_key(module)
     return (known, shapes) if known is not None else (type(module), origin, shapes)
 
 
-def _hooked(module):
-    """Whether calling a module does more than its ``forward``."""
-    return any(
-        getattr(module, name, None)
-        for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
-    )
+# Where torch keeps the hooks of modules and of tensors.
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_post_accumulate_grad_hooks",
+)
+
+
+def _hooked(part):
+    """Whether a module or weight does more than its class says."""
+    # A method of one object only stands among its attributes.
+    return any(getattr(part, name, None) for name in _HOOKS) or "forward" in vars(part)
 
 
 class StackedModules:
@@ -147,20 +160,25 @@ class StackedModules:
         if len(states) > 1 or None in states:
             return False
         before = {name: buffer.clone() for name, buffer in self.buffers.items()}
-        # A copy, which may change as it is called.
-        base = copy.deepcopy(self.modules[0])
-        form = self._form if self.layered else _vmapped(base)
         inputs = x.expand(len(self), *x.shape)
         try:
+            # Copies, which may change as they are called.
+            if _replaces_tensors(copy.deepcopy(self.modules[0]), x.clone()):
+                return False
+            base = copy.deepcopy(self.modules[0])
+            form = self._form if self.layered else _vmapped(base)
             with torch.no_grad():
                 together = form(self.weights, self.buffers, inputs.clone(), False)
                 for module, logits in zip(self.modules, together, strict=True):
                     if not torch.allclose(logits, module.eval()(x.clone()), 1e-3, 1e-3):
                         return False
             form(self.weights, self.buffers, inputs.clone(), True).sum().backward()
+            # torch's optimizers pass over weights without a gradient.
+            if any(weight.grad is None for weight in self.weights.values()):
+                return False
             return _other_state(base) in states
-        except (RuntimeError, ValueError, TypeError, NotImplementedError):
-            # What torch raises for operations that vmap does not know differs by operation.
+        except Exception:
+            # What torch and modules raise for operations that vmap does not know differs.
             return False
         finally:
             self.buffers = before
@@ -217,6 +235,21 @@ class StackedModules:
 
 def _tensors(module):
     return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _replaces_tensors(module, x):
+    """Whether a call in training mode puts new tensors in place of buffers or weights.
+
+    torch.func does not keep them; it keeps changes in place.
+    """
+    before = [*_tensors(module.train())]
+    with torch.no_grad():
+        module(x)
+    after = _tensors(module)
+    return len(before) != len(after) or any(
+        old[0] != new[0] or old[1] is not new[1]
+        for old, new in zip(before, after, strict=True)
+    )
 
 
 def _other_state(module):

@@ -84,8 +84,9 @@ def _criterion_key(criterion):
         return None
     if getattr(criterion, "weight", None) is not None:
         return None
-    options = ("label_smoothing", "ignore_index")
-    return type(criterion), *(getattr(criterion, name, None) for name in options)
+    if getattr(criterion, "ignore_index", -1) >= 0:  # the mean is over the other classes
+        return None
+    return type(criterion), getattr(criterion, "label_smoothing", None)
 
 
 class StackedTraining:

@@ -202,6 +202,8 @@ class StackedSGD:
 
 _KINDS = {
     torch.optim.AdamW: lambda groups, flat: StackedAdam(groups, flat, decoupled=True),
-    torch.optim.Adam: lambda groups, flat: StackedAdam(groups, flat, decoupled=False),
+    torch.optim.Adam: lambda groups, flat: StackedAdam(
+        groups, flat, decoupled=groups[0].get("decoupled_weight_decay", False)
+    ),
     torch.optim.SGD: StackedSGD,
 }

@@ -387,6 +387,11 @@ FALLBACKS = {
         "criterion": "cross_entropy",
         "criterion__weight": torch.tensor([1.0, 2.0, 3.0]),
     },
+    "a class that is ignored": {
+        "criterion": "cross_entropy",
+        "criterion__ignore_index": 1,
+        "module__batch_norm": False,
+    },
     "double": {"module": lambda input_shape, n_classes: MLP(input_shape, n_classes).double()},
 }
 
@@ -432,6 +437,46 @@ def test_modules_that_vmap_cannot_compute_are_fitted_alone(iris):
     for candidate in candidates:
         alone = clone(candidate).fit(X, y)
         np.testing.assert_array_equal(candidate.predict_proba(X), alone.predict_proba(X))
+
+
+class InTens(Residual):
+    """Takes the samples in groups of ten, except a few."""
+
+    fails_alone = True
+
+    def forward(self, x):
+        fails = self.fails_alone or torch._C._functorch.is_batchedtensor(x)
+        if fails and self.training and len(x) > 2:
+            x = x.unflatten(0, (-1, 10)).flatten(0, 1)
+        return super().forward(x)
+
+
+class InTensTogether(InTens):
+    fails_alone = False
+
+
+@pytest.mark.parametrize("module", [InTens, InTensTogether])
+def test_modules_that_fail_later_are_fitted_alone(iris, module):
+    """After a step has been made."""
+    X, y = iris
+    candidates = [
+        MarginClassifier(module, max_epochs=2, batch_size=40, random_state=seed, device="cpu")
+        for seed in range(2)
+    ]
+    rows = np.arange(119)
+    _, results = together(X[rows], y[rows], candidates)
+    assert [result.n_together for result in results] == [1, 1]
+    for candidate, result in zip(candidates, results, strict=True):
+        if module is InTens:
+            assert "unflatten" in str(result.error)
+            continue
+        assert result.error is None
+        alone = clone(candidate).fit(X[rows], y[rows])
+        for one, other in zip(tensors(candidate), tensors(alone), strict=True):
+            assert torch.equal(one, other)
+        np.testing.assert_array_equal(
+            candidate.history_[:, "train_loss"], alone.history_[:, "train_loss"]
+        )
 
 
 class Picks(nn.Module):

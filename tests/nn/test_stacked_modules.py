@@ -146,12 +146,57 @@ class Counts(nn.Module):
         return self.layer(x)
 
 
-KINDS = [DependsOnValues, RemembersElsewhere, TrainsOtherwise, Counts]
+class ReplacesBuffer(nn.Module):
+    """torch.func forgets what is put in place of a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+        self.register_buffer("mean", torch.zeros(5))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+        return self.layer(x - self.mean)
+
+
+class HasUnusedWeights(nn.Module):
+    """torch's optimizers pass over them, with their weight decay."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.unused = nn.Linear(5, 3), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class RefusesVmap(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, x):
+        assert x.numpy(force=True).ndim == 2
+        assert not torch._C._functorch.is_batchedtensor(x)
+        return self.layer(x)
+
+
+KINDS = [
+    DependsOnValues,
+    RemembersElsewhere,
+    TrainsOtherwise,
+    Counts,
+    ReplacesBuffer,
+    HasUnusedWeights,
+    RefusesVmap,
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_modules_that_cannot_be_stacked_do_not_agree(kind):
     modules = [kind(), kind(), kind()]
+    assert architecture(modules[0]) is not None
     assert not StackedModules(modules).agrees(torch.randn(2, 5))
     assert getattr(modules[0], "calls", 0) == 0
 
@@ -178,7 +223,7 @@ def test_layers_that_occur_twice():
 
 def test_shares_of_dropout_may_differ():
     torch.manual_seed(0)
-    shares = (0.1, 0.5, 0.8)
+    shares = (0.1, 0.5, 0.8, 1.0)
     modules = [
         nn.Sequential(nn.Linear(5, 2000), nn.Dropout(p), nn.Linear(2000, 2000)) for p in shares
     ]
@@ -189,10 +234,11 @@ def test_shares_of_dropout_may_differ():
         nn.init.eye_(module[2].weight)
         nn.init.zeros_(module[2].bias)
     stack = StackedModules(modules)
-    x = torch.randn(3, 10, 5)
-    assert torch.equal(stack.logits(x), torch.ones(3, 10, 2000))
+    x = torch.randn(4, 10, 5)
+    assert torch.equal(stack.logits(x), torch.ones(4, 10, 2000))
     dropped = stack.logits(x, training=True)
-    for k, p in enumerate(shares):
+    assert torch.equal(dropped[3], torch.zeros(10, 2000))
+    for k, p in enumerate(shares[:3]):
         assert abs((dropped[k] == 0).float().mean() - p) < 0.02
         torch.testing.assert_close(dropped[k].max().item(), 1 / (1 - p))
     # The same share for all is drawn at once, differently for each.
@@ -206,6 +252,30 @@ def hooked():
     return module
 
 
+def hooked_backwards():
+    module = MLP(SHAPE, 3)
+    module[0].register_full_backward_pre_hook(lambda *_: None)
+    return module
+
+
+def hooked_weight():
+    module = MLP(SHAPE, 3)
+    module[0].weight.register_hook(lambda gradient: 0.1 * gradient)
+    return module
+
+
+def with_own_forward():
+    module = MLP(SHAPE, 3)
+    module[0].forward = lambda x: 2 * type(module[0]).forward(module[0], x)
+    return module
+
+
+def sparse_buffer():
+    module = Residual()
+    module.register_buffer("pairs", torch.eye(3).to_sparse())
+    return module
+
+
 def frozen():
     module = MLP(SHAPE, 3)
     next(module.parameters()).requires_grad_(False)
@@ -213,10 +283,27 @@ def frozen():
 
 
 @pytest.mark.parametrize(
-    "make", [hooked, frozen, lambda: MLP(SHAPE, 3).double(), nn.Identity, nn.LazyLinear(3).cpu]
+    "make",
+    [
+        hooked,
+        hooked_backwards,
+        hooked_weight,
+        with_own_forward,
+        sparse_buffer,
+        frozen,
+        lambda: MLP(SHAPE, 3).double(),
+        nn.Identity,
+        nn.LazyLinear(3).cpu,
+    ],
 )
 def test_what_has_no_architecture_is_not_stacked(make):
     assert architecture(make()) is None
+
+
+def with_buffer(size):
+    module = Residual()
+    module.register_buffer("chosen", torch.zeros(size))
+    return module
 
 
 @pytest.mark.parametrize(
@@ -230,6 +317,7 @@ def test_what_has_no_architecture_is_not_stacked(make):
             nn.Sequential(nn.LeakyReLU(), nn.Linear(5, 3)),
         ),
         (Residual(), MLP(SHAPE, 3)),
+        (with_buffer(2), with_buffer(3)),
     ],
 )
 def test_architectures_differ(one, other):
