@@ -5,7 +5,7 @@ from typing import Any
 
 import joblib
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from .tensors import array_of
 
@@ -25,8 +25,9 @@ def content_hash(*parts: Any) -> str:
     Parameters
     ----------
     *parts : object
-        Estimators count by their class and parameters, except those that only say where a fit
-        is kept; modules by their attributes and weights.
+        Estimators count by their class, the form of their output and their parameters, except
+        those that only say where a fit is kept; those that stay fitted when they are cloned
+        (FrozenEstimator) by all that they hold; modules by their attributes and weights.
 
     Returns
     -------
@@ -58,7 +59,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseEstimator):
         params = value.get_params(deep=False)
         counted = {name: part for name, part in params.items() if name not in WITHOUT_EFFECT}
-        return "estimator", type(value), _plain(dict(sorted(counted.items())))
+        clones_itself = type(value).__sklearn_clone__ is not BaseEstimator.__sklearn_clone__
+        if clones_itself and clone(value) is value:
+            return "kept", type(value), _state(counted)
+        form = _plain(getattr(value, "_sklearn_output_config", None) or {})
+        return "estimator", type(value), form, _plain(dict(sorted(counted.items())))
     if isinstance(value, Mapping):
         return "dict", [(_plain(key), _plain(part)) for key, part in value.items()]
     if isinstance(value, list | tuple):
@@ -67,6 +72,17 @@ def _plain(value: Any) -> Any:
         return value
     # By itself: joblib's hash of a whole also says which of its parts are the same object.
     return "object", joblib.hash(value, coerce_mmap=True)
+
+
+def _state(value: Any) -> Any:
+    """As ``_plain``, with all attributes of estimators."""
+    if isinstance(value, BaseEstimator):
+        return "fitted", type(value), _state(dict(sorted(vars(value).items())))
+    if isinstance(value, Mapping):
+        return "dict", [(_plain(key), _state(part)) for key, part in value.items()]
+    if isinstance(value, list | tuple):
+        return type(value).__name__, [_state(part) for part in value]
+    return _plain(value)
 
 
 def _simple(module: torch.nn.Module) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -171,6 +172,21 @@ def test_what_differs_is_fitted(iris, tmp_path, n_fits):
     assert n_fits() == 7
     search(tmp_path).fit(X, y[::-1].copy())
     assert n_fits() == 7
+
+
+def test_what_frozen_transformers_have_learned_counts(iris, tmp_path, n_fits):
+    """Between the candidates of a search, and from one search to the next."""
+    X, y = iris
+    model = make_pipeline(StandardScaler(), network())
+    for rows in (slice(60), slice(90)):
+        fitted = [PCA(2).fit(X[rows]), PCA(2).fit(X)]
+        grid = {"standardscaler": [FrozenEstimator(each) for each in fitted]}
+        settings = {"shortlist": 2, "cv": 2}
+        found = MarginSearchCV(model, grid, memory=tmp_path, **settings).fit(X, y)
+        assert n_fits() == (6 if rows.stop == 60 else 3)
+        expected = MarginSearchCV(model, grid, **settings).fit(X, y)
+        check_same_scores(found, expected, X)
+        n_fits()
 
 
 def test_other_scorers_score_what_was_fitted(iris, tmp_path, n_fits):

@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from margin_sklearn import MarginClassifier
@@ -38,6 +40,11 @@ def test_the_same_in_every_process():
     assert len(found) == 32
 
 
+def frozen(scale):
+    """A clone of it stays fitted."""
+    return FrozenEstimator(make_pipeline(StandardScaler()).fit([[0.0], [scale]]))
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -49,11 +56,19 @@ def test_the_same_in_every_process():
         (torch.zeros(2), torch.zeros(2, dtype=torch.bfloat16)),
         (torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)),
         ([1, 2], (1, 2)),
+        (frozen(1.0), frozen(2.0)),
+        (StandardScaler(), StandardScaler().set_output(transform="pandas")),
     ],
 )
 def test_other_contents_have_other_hashes(one, other):
     assert content_hash(one) == content_hash(one)
     assert content_hash(one) != content_hash(other)
+
+
+def test_what_a_clone_loses_does_not_count():
+    fitted = StandardScaler().fit([[0.0], [1.0]])
+    assert content_hash(fitted) == content_hash(StandardScaler())
+    assert content_hash(frozen(1.0)) == content_hash(frozen(1.0))
 
 
 def test_parameters_that_change_nothing_do_not_count():
