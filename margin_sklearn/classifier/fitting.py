@@ -179,7 +179,8 @@ def _settings(classifier, lr_schedule, batch_size):
         optimizer=classifier.optimizer,
         lr=learning_rate(classifier.lr, lr_schedule),
         lr_schedule=lr_schedule,
-        weight_decay=classifier.weight_decay,
+        # NumPy's numbers of single precision would round otherwise than those of a file.
+        weight_decay=float(classifier.weight_decay),
         batch_size=batch_size,
         restore_best=classifier.restore_best,
         callbacks=classifier.callbacks,

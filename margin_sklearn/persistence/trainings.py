@@ -72,7 +72,7 @@ def _training_node(run: TrainingRun, writer: Writer) -> Any:
             "n_threads": net.n_threads,
         },
         "device": str(run.device),
-        "epochs": net.max_epochs,
+        "epochs": int(net.max_epochs),
         "separation": run.separation.answers(),
         "best_epoch": None if run.best_epoch is None else run.best_epoch.epoch_,
         "state": others,

@@ -51,6 +51,9 @@ def write_atomically(
     """
     path = Path(os.path.realpath(path))
     earlier = _mode_of_file(path)
+    if not path.parent.is_dir():
+        # Named by the user's file, not by that beside it.
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder", os.fspath(path))
     temporary = path.with_name(f"{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:

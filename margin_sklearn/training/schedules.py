@@ -60,7 +60,7 @@ def learning_rate(lr, schedule):
     (0.01, 0.001)
     """
     if not isinstance(lr, str):
-        return lr
+        return float(lr)
     if isinstance(schedule, type):
         one_cycle = issubclass(schedule, torch.optim.lr_scheduler.OneCycleLR)
     else:

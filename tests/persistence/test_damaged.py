@@ -173,7 +173,7 @@ def test_folders_and_missing_files(content, tmp_path):
         load(tmp_path / "missing")
     with pytest.raises(OSError, match="directory"):
         load(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"no such folder: .*model'$"):
         save(MarginClassifier(), tmp_path / "no folder" / "model")
 
 

@@ -110,6 +110,9 @@ NETWORKS = {
     "groups": small(optimizer__param_groups=[("*bias", {"weight_decay": 0.0})]),
     "class weights": small(class_weight={0: 1.0, 1: 2.0, 2: 3.0}),
     "activation": small(module__activation="tanh", module__dropout=0.3),
+    "NumPy's numbers": small(
+        max_epochs=np.int64(3), batch_size=np.int32(40), lr=np.float32(0.01)
+    ),
     "RandomState": small(random_state=np.random.RandomState(3)),
     "no seed": small(random_state=None),
     "table of epochs": small(verbose=2),
@@ -250,7 +253,11 @@ def test_selector_and_detector(iris, again):
     index = pd.MultiIndex.from_arrays([np.arange(60), list("ab") * 30], names=["i", None])
     frame = pd.DataFrame(X, columns=list("abcd"), index=index)
     selector = MarginSubsetSelector(
-        small(), n_samples_to_select=0.2, separation=0.4, continue_epochs=1, random_state=0
+        small(),
+        n_samples_to_select=0.2,
+        separation=0.4,
+        continue_epochs=np.int64(1),
+        random_state=0,
     )
     for model in (
         selector.set_output(transform="pandas"),
