@@ -69,7 +69,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[Any] = ()) -> Any:
     """
     require_extra()
     names = trusted_names(trusted)
-    data = Path(path).read_bytes()
+    data = Path(path).expanduser().read_bytes()
     try:
         return made_from(data, names)
     except Untrusted as error:

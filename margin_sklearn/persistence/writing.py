@@ -31,7 +31,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str]) -> None:
         VotingClassifier of ``MarginSearchCV.voting()``. Fitted or not. Parts without networks
         are stored through skops.
     path : str or path-like
-        An existing file is replaced, once the new one is complete.
+        An existing file is replaced, once the new one is complete. ``~`` is your home folder.
 
     Raises
     ------
@@ -90,4 +90,4 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str]) -> None:
             f"{type(estimator).__name__} cannot be saved: made again from its parameters and "
             f"weights, {error}."
         ) from error
-    write_atomically(Path(path), lambda file: file.write(data), durable=True)
+    write_atomically(Path(path).expanduser(), lambda file: file.write(data), durable=True)

@@ -181,6 +181,15 @@ def small(**params):
     return MarginClassifier(**{"max_epochs": 7, **params})
 
 
+def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
+    """As in memory= and checkpoint=."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    save(small(), "~/model")
+    assert (tmp_path / "model").exists()
+    assert load("~/model").max_epochs == 7
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_link_goes_on_pointing_to_the_file(exists, tmp_path):
     (tmp_path / "folder").mkdir()
