@@ -19,6 +19,7 @@ __all__ = [
     "check_rows",
     "check_verbose",
     "refuse",
+    "refuse_masked",
 ]
 
 
@@ -205,8 +206,31 @@ def check_verbose(value: object) -> None:
         check_int("verbose", value, 0)
 
 
+def refuse_masked(name: str, value: object) -> None:
+    """Raise an error if ``value`` is a masked array with masked entries.
+
+    Conversions to ordinary arrays ignore masks: what is masked would be used.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : object
+
+    Raises
+    ------
+    ValueError
+        If at least one entry is masked.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} has {int(np.ma.count_masked(value))} masked entries, but masks would be "
+            "ignored. Fill them (with numpy.ma.filled) or leave out their samples."
+        )
+
+
 def check_rows(name: str, value: object) -> None:
-    """Raise an error unless ``value`` has rows. The content of the rows is not checked.
+    """Raise an error unless ``value`` has rows. Their content is not checked, but for masks.
 
     Parameters
     ----------
@@ -218,6 +242,8 @@ def check_rows(name: str, value: object) -> None:
     ------
     InvalidParameterError
         If it is a mapping, a set, a string, a class or has no length.
+    ValueError
+        If it is a masked array with masked entries.
     """
     # scipy's dok_array is a dict as well.
     mapping = isinstance(value, dict) and not hasattr(value, "tocsr")
@@ -229,6 +255,7 @@ def check_rows(name: str, value: object) -> None:
         )
     ):
         refuse(name, "one array, DataFrame or sparse matrix of shape (n_samples, ...)", value)
+    refuse_masked(name, value)
 
 
 def as_numbers(name: str, values: Any) -> NDArray[np.float64]:
@@ -249,7 +276,10 @@ def as_numbers(name: str, values: Any) -> NDArray[np.float64]:
     InvalidParameterError
         If a value is not a real number (complex numbers, dates and strings are not), or if
         nested lists have different lengths.
+    ValueError
+        If it is a masked array with masked entries.
     """
+    refuse_masked(name, values)
     try:
         array = np.asarray(values)
         # Objects may be numbers, such as Decimal or values of pandas' nullable dtypes.

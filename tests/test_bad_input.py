@@ -204,7 +204,7 @@ BAD_X = [
     Case("CSR, complex", scipy.sparse.csr_array(X.astype(complex)), V, "[Cc]omplex"),
     Case("tensor, NaN", torch.from_numpy(one_cell(np.nan, float)), V, "NaN"),
     Case("tensor, complex", torch.zeros(12, 3, dtype=torch.complex64), V, "omplex"),
-    Case("masked", np.ma.masked_invalid(one_cell(np.nan, float)), V, "NaN"),
+    Case("masked", np.ma.masked_invalid(one_cell(np.nan, float)), V, "X has 1 masked|NaN"),
 ]
 
 
@@ -282,6 +282,10 @@ BAD_Y = [
     Case("dict", dict.fromkeys(range(12), 0), V, "shape|array"),
     Case("sparse", scipy.sparse.csr_array(y[:, None]), EITHER, "[Ss]parse|shape"),
     Case("objects", labels(object(), object()), V, "label"),
+    Case("objects, ints", labels(0, 1), V, "dtype object.*astype", (*SCORE, *LINEAR)),
+    Case("strings and NA", pd.Series(labels("a", pd.NA), dtype="string"), V, "NaN"),
+    Case("structured", np.zeros(12, dtype=[("a", int)]), EITHER, "Unknown label|label"),
+    Case("masked", np.ma.masked_array(y, np.arange(12) == 3), V, "y has 1 masked"),
 ]
 
 
@@ -326,6 +330,7 @@ BAD_WEIGHT = [
     Case("complex", np.ones(12) + 1j, EITHER, "sample_weight must hold"),
     Case("dict", {0: 1.0, 1: 2.0}, EITHER, "sample_weight must hold"),
     Case("dates", np.full(12, DAY), EITHER, "sample_weight must hold"),
+    Case("masked", np.ma.masked_equal(np.arange(12.0), 3), V, "sample_weight has 1 masked"),
 ]
 
 

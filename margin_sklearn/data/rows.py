@@ -35,7 +35,7 @@ def take_rows(X: Any, rows: slice | Sequence[int] | NDArray[np.integer]) -> Any:
         return X.iloc[rows]
     if scipy.sparse.issparse(X) and X.format not in ("csr", "lil"):
         X = X.tocsr()
-    if isinstance(X, (list, tuple)):
+    if isinstance(X, Sequence):
         return X[rows] if isinstance(rows, slice) else [X[row] for row in rows]
     if not hasattr(X, "__getitem__"):
         X = np.asarray(X)  # of an array-like that has only __array__
@@ -188,5 +188,7 @@ def to_numpy(values: Any) -> Any:
     """
     if isinstance(values, torch.Tensor):
         half = values.dtype == torch.bfloat16
-        return skorch.utils.to_numpy(values.float() if half else values)
+        # A tensor may be a view that is negated or conjugated when it is read.
+        values = (values.float() if half else values).resolve_conj().resolve_neg()
+        return skorch.utils.to_numpy(values)
     return values

@@ -1,15 +1,16 @@
 """Validation of the X and y that MarginClassifier takes, with scikit-learn's error types."""
 
+from enum import Enum
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
-from ..checks import check_rows
+from ..checks import check_rows, refuse_masked
 from .columns import (
     not_numbers_error,
     refuse_dates,
@@ -21,6 +22,7 @@ from .rows import to_numpy
 __all__ = [
     "check_classes_again",
     "check_lengths",
+    "label_array",
     "validate_fit",
     "validate_labels",
     "validate_predict",
@@ -121,16 +123,60 @@ def validate_y(estimator: Any, y: Any) -> NDArray[Any]:
         If ``y`` is not one-dimensional, is continuous, has missing values or mixes strings
         with other types.
     """
-    y = column_or_1d(to_numpy(y), warn=True)
-    _refuse_missing(y, "y")
+    y = label_array(y, warn=True)
     if y.dtype == object and len({isinstance(label, str) for label in y}) > 1:
         raise ValueError(
             "y mixes strings with labels of other types, which cannot be sorted. Convert all "
             "labels to one type."
         )
     check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    if y.dtype.kind == "V" or type_of_target(y, input_name="y") == "unknown":
+        raise ValueError(
+            f"Unknown label type: y has dtype {y.dtype} and holds {y[0]!r} "
+            f"({type(y[0]).__name__}). Convert them to integers or strings, for instance with "
+            "y.astype(int) or y.astype(str)."
+        )
     check_classification_targets(y)
     return y
+
+
+def label_array(y: Any, warn: bool = False) -> NDArray[Any]:
+    """Labels as a 1-D array of a dtype that scikit-learn and pandas take.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+    warn : bool, default=False
+        Whether to warn of a column vector.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,)
+        Of native byte order; half precision becomes float32, NumPy's StringDType object.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` is not one-dimensional, has missing values that are not numbers, or holds
+        labels that NumPy would cut off.
+    """
+    y = to_numpy(y)
+    refuse_masked("y", y)
+    if isinstance(y, list | tuple):
+        for label in y:
+            # NumPy takes the length of the value, and the letters of str(label).
+            if isinstance(label, str) and isinstance(label, Enum) and str(label) != label:
+                raise ValueError(
+                    f"y holds {label!r}, which NumPy turns into the string "
+                    f"{np.asarray([label])[0]!r}. Pass the values of the Enum, "
+                    "[label.value for label in y]."
+                )
+    if isinstance(y, np.ndarray) and y.dtype.kind == "T":
+        y = y.astype(object)
+    y = column_or_1d(y, warn=warn)
+    _refuse_missing(y, "y")
+    dtype = np.float32 if y.dtype == np.float16 else y.dtype.newbyteorder("=")
+    return y.astype(dtype, copy=False)
 
 
 def validate_predict(estimator: Any, X: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..checks import as_numbers, check_bool
+from ..data.rows import to_numpy
 from ..data.validation import validate_y
 from ..scoring.curve import check_bounds, margin_auc, margin_curve, margins_from_logits
 from ..scoring.distribution import DistributionSettings
@@ -328,7 +329,7 @@ class MarginCurveDisplay:
         display : MarginCurveDisplay
         """
         need_matplotlib()
-        y_score = as_numbers("y_score", y_score)
+        y_score = as_numbers("y_score", to_numpy(y_score))
         if y_score.ndim not in (1, 2):
             raise ValueError(
                 "y_score must have shape (n_samples, n_classes) or (n_samples,), got "

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.unwrap import find_inside
 from ..checks import as_numbers, check_bool, check_rows
+from ..data.rows import to_numpy
 from ..subsets.label_errors import LabelErrorDetector
 from ..subsets.label_noise import THRESHOLD, quality
 from ..subsets.selector import MarginSubsetSelector
@@ -356,7 +357,7 @@ class SubsetDisplay:
             If shapes or dtypes are wrong, no sample has a margin, or a marked sample has none.
         """
         need_matplotlib()
-        margins = as_numbers("margins", margins)
+        margins = as_numbers("margins", to_numpy(margins))
         if margins.ndim != 1:
             raise ValueError(f"margins must have shape (n_samples,), got {margins.shape}.")
         if np.isnan(margins).all():

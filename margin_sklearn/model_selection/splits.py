@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils.validation import check_consistent_length, indexable
 
 from ..checks import check_rows
 
@@ -62,7 +62,7 @@ class ResubstitutionSplit(BaseCrossValidator):
         """
         check_rows("X", X)
         check_consistent_length(X, y)
-        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(indexable(X)[0])
         yield np.arange(n_samples), np.arange(n_samples)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:

@@ -14,6 +14,7 @@ import torch
 
 from ..adapters.network import logit_margins
 from ..checks import as_numbers, check_real, refuse
+from ..data.rows import to_numpy
 from ..data.weights import check_sample_weight
 
 __all__ = ["margin_auc", "margin_curve", "margins_from_logits"]
@@ -204,7 +205,7 @@ def check_bounds(floor, ceiling):
 
 
 def _check_margins(margins, sample_weight):
-    margins = as_numbers("margins", margins)
+    margins = as_numbers("margins", to_numpy(margins))
     if margins.ndim != 1:
         raise ValueError(f"margins must have shape (n_samples,), got {margins.shape}.")
     if len(margins) == 0:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 
 from ..adapters.registry import as_network
 from ..checks import check_rows
+from ..data.validation import label_array
 from ..neighborhoods.transformed_rows import TransformedRows
 from ..scales.registry import SAMPLE_SIZES, get_scale
 from .points import SamplePoints
@@ -180,7 +181,8 @@ def encode_samples(network, X, y):
     """
     check_rows("X", X)
     if not hasattr(X, "shape"):
-        X = np.asarray(X)
+        X = _as_array(X)
+    y = label_array(y)
     check_consistent_length(X, y)
     if X.shape[0] == 0:
         raise ValueError(
@@ -189,7 +191,13 @@ def encode_samples(network, X, y):
         )
     if hasattr(X, "tocsr"):
         X = X.tocsr()
-    return X, network.encode(column_or_1d(y))
+    return X, network.encode(y)
+
+
+def _as_array(X):
+    array = np.asarray(X)
+    # Numbers beside words stay numbers, as in scikit-learn's encoders.
+    return np.asarray(X, dtype=object) if array.dtype.kind in "US" else array
 
 
 def check_samples(network, X, y):

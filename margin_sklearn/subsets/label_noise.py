@@ -255,12 +255,14 @@ def confusions(
     0   dog       cat           2    1.0
     1   cat       dog           1    0.5
     """
+    # Grouped by positions: pandas changes labels of some dtypes, such as dates.
+    labels, positions = np.unique(np.concatenate([given, suggested]), return_inverse=True)
     names = ["given", "suggested"]
-    pairs = pd.DataFrame({"given": given[suspects], "suggested": suggested[suspects]})
-    counts = pairs.groupby(names, sort=True).size().rename("n_suspects").reset_index()
+    pairs = pd.DataFrame(dict(zip(names, np.split(positions, 2), strict=True)))
+    counts = pairs[suspects].groupby(names, sort=True).size().reset_index(name="n_suspects")
     counts = counts.sort_values("n_suspects", ascending=False, kind="stable")
-    labels, sizes = np.unique(given, return_counts=True)
-    of_label = dict(zip(labels.tolist(), sizes.tolist(), strict=True))
-    totals = np.array([of_label[label] for label in counts["given"].tolist()], dtype=float)
-    counts["share"] = counts["n_suspects"].to_numpy() / totals
+    n_given = np.bincount(positions[: len(given)], minlength=len(labels))
+    counts["share"] = counts["n_suspects"].to_numpy() / n_given[counts["given"].to_numpy()]
+    for name in names:
+        counts[name] = labels[counts[name].to_numpy()]
     return counts.reset_index(drop=True)

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.unwrap import inside
 from ..checks import check_int
+from ..data.rows import to_numpy
 from ..data.validation import validate_y
 
 __all__ = ["SubsetOverlap", "subset_overlap"]
@@ -117,10 +118,11 @@ def subset_overlap(
     if y is None:
         classes = None
     else:
-        y = np.asarray(y)
-        if y.ndim != 1:
-            raise ValueError(f"y must have shape (n_samples,), got {y.shape}.")
-        classes = np.unique(validate_y(None, y), return_inverse=True)[1]
+        y = to_numpy(y)
+        if np.ndim(y) != 1:
+            raise ValueError(f"y must have shape (n_samples,), got {np.shape(y)}.")
+        y = validate_y(None, y)
+        classes = np.unique(y, return_inverse=True)[1]
     n_samples = _check_n_samples(named, n_samples, y)
     if classes is None:
         classes = np.zeros(n_samples, dtype=int)

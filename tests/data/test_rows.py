@@ -1,10 +1,12 @@
+from collections import UserList
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
 import torch
 
-from margin_sklearn.data.rows import chunk_length, n_bytes, take_rows, to_tensor
+from margin_sklearn.data.rows import chunk_length, n_bytes, take_rows, to_numpy, to_tensor
 
 
 @pytest.mark.parametrize(
@@ -74,3 +76,16 @@ def test_rows_of_what_cannot_be_indexed_are_an_array(rng):
         taken = take_rows(ArrayLike(X), rows)
         assert type(taken) is np.ndarray
         np.testing.assert_array_equal(taken, X[rows])
+
+
+def test_rows_of_sequences_are_lists(rng):
+    X = rng.normal(size=(6, 2)).tolist()
+    for rows in (UserList(X), range(6)):
+        assert take_rows(rows, np.array([4, 1])) == [rows[4], rows[1]]
+        assert list(take_rows(rows, slice(1, 3))) == list(rows[1:3])
+
+
+def test_tensors_that_are_negated_or_conjugated_when_read():
+    z = torch.complex(torch.ones(3), torch.arange(3.0))
+    np.testing.assert_array_equal(to_numpy(z.conj().imag), [0, -1, -2])
+    np.testing.assert_array_equal(to_numpy(z.conj()), [1, 1 - 1j, 1 - 2j])

@@ -1,5 +1,7 @@
 """X and y as MarginClassifier takes them."""
 
+from enum import Enum, IntEnum, StrEnum
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from sklearn.base import BaseEstimator
 from margin_sklearn.data.validation import (
     check_classes_again,
     check_lengths,
+    label_array,
     validate_fit,
     validate_labels,
     validate_predict,
@@ -98,6 +101,54 @@ def test_labels_are_an_array():
     assert validate_y(Fitted(), torch.tensor([1, 0])).tolist() == [1, 0]
     with pytest.warns(UserWarning, match="column-vector"):
         assert validate_y(Fitted(), [["a"], ["b"]]).tolist() == ["a", "b"]
+
+
+class Color(str, Enum):  # noqa: UP042
+    RED = "r"
+    BLUE = "b"
+
+
+class Size(StrEnum):
+    SMALL = "s"
+    LARGE = "l"
+
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+@pytest.mark.parametrize(
+    ("y", "dtype"),
+    [
+        (np.array([1, 0], ">i4"), np.dtype("i4")),
+        (np.array([1, 0], ">f8"), np.dtype("f8")),
+        (np.array([1, 0], "f2"), np.dtype("f4")),
+        (np.array(["a", "b"], ">U1"), np.dtype("U1")),
+        (np.array(["a", "b"], np.dtypes.StringDType()), np.dtype("O")),
+        (list(Size), np.dtype("U1")),
+        (list(Level), np.dtype(int)),
+    ],
+)
+def test_labels_have_a_dtype_that_everyone_takes(y, dtype):
+    checked = validate_y(Fitted(), y)
+    assert checked.dtype == dtype
+    assert checked.tolist() == list(y)
+    assert np.shares_memory(label_array(checked), checked)
+
+
+@pytest.mark.parametrize("labels", [[1, 2], [1.0, 2.0], list(Level)])
+def test_objects_are_named_as_labels(labels):
+    y = np.array(labels, dtype=object)
+    message = rf"Unknown label type: y .*object.*\({type(labels[0]).__name__}\).*astype\(int\)"
+    with pytest.raises(ValueError, match=message):
+        validate_y(Fitted(), y)
+
+
+def test_labels_that_numpy_would_cut_off_are_refused():
+    """``np.asarray([Color.RED, Color.BLUE])`` is ``["C", "C"]``."""
+    with pytest.raises(ValueError, match=r"Color.RED.* into .*'C'.*label.value for label"):
+        validate_y(Fitted(), list(Color))
 
 
 def test_class_indices():

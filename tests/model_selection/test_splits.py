@@ -34,6 +34,18 @@ def test_lengths_are_checked():
         next(ResubstitutionSplit().split([[1], [2]], [0]))
 
 
+class ArrayLike:
+    """What can only be converted to an array."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.zeros((3, 2))
+
+
+def test_what_has_no_length_but_rows():
+    [(train, test)] = ResubstitutionSplit().split(ArrayLike(), [0, 1, 0])
+    assert train.tolist() == test.tolist() == [0, 1, 2]
+
+
 def test_every_sample_is_trained_and_scored_on(iris):
     accuracy = cross_val_score(KNeighborsClassifier(1), *iris, cv=ResubstitutionSplit())
     assert accuracy.tolist() == [1.0]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -197,3 +198,10 @@ def test_neither_unit_of_margins_nor_of_weights_matters(case, exponent):
     np.testing.assert_array_equal(
         margin_curve(values, weights * unit), margin_curve(values, weights)
     )
+
+
+def test_margins_may_be_tensors_of_any_kind():
+    values = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    for margins in (values, values.bfloat16()):
+        assert margin_auc(margins) == 0.5
+        np.testing.assert_array_equal(margin_curve(margins)[1], [-1.0, 0.5, 2.0])

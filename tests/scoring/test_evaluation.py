@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
-from margin_sklearn import margin_auc_score
+from margin_sklearn import margin_auc_score, margins
 from margin_sklearn.adapters.network import Network
 from margin_sklearn.adapters.registry import as_network
 from margin_sklearn.neighborhoods.perturbed import pseudo_points
@@ -185,3 +187,26 @@ def test_the_network_is_left_in_the_mode_it_was_in(fitted, digits):
         assert all(part.training for part in network.module.modules())
     finally:
         network.module.eval()
+
+
+@pytest.mark.parametrize("unknown", ["error", "ignore"])
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_numbers_beside_words_in_lists_stay_numbers(kind, unknown, rng):
+    """As ``predict`` takes them: turned into strings, the codes would be unknown."""
+    codes = rng.integers(0, 3, 40)
+    rows = kind(kind([int(code), "ab"[code % 2]]) for code in codes)
+    y = (codes > 0).astype(int)
+    model = make_pipeline(OneHotEncoder(handle_unknown=unknown), LogisticRegression())
+    model.fit(list(map(list, rows)), y)
+    expected = margins(model, np.array(rows, dtype=object), y)
+    np.testing.assert_array_equal(margins(model, rows, y), expected)
+    np.testing.assert_array_equal(expected > 0, model.predict(rows) == y)
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, lambda y: torch.tensor(y * 1.0).bfloat16()])
+def test_labels_may_be_tensors(kind, iris):
+    X, y = iris
+    model = LogisticRegression(max_iter=1000).fit(X, y)
+    labels = kind(y)
+    labels = labels.requires_grad_() if labels.is_floating_point() else labels
+    np.testing.assert_array_equal(margins(model, X, labels), margins(model, X, y))

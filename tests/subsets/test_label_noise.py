@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from margin_sklearn.subsets.label_noise import (
     THRESHOLD,
+    confusions,
     find_suspects,
     label_report,
     quality,
@@ -173,3 +174,18 @@ def test_the_report_of_an_array_has_row_indices():
     report = label_report(rows, None, values, values, values / 4, values / 4)
     assert report.index.tolist() == [2, 0]
     assert report.index.name == "index"
+
+
+@pytest.mark.parametrize("dtype", ["M8[D]", "M8[ns]", "m8[h]", "i1", "f8", bool])
+def test_pairs_of_labels_of_any_dtype(dtype):
+    zero, one = np.array([0, 1]).astype(dtype)
+    given_labels = np.array([zero, zero, one, one, one])
+    suggested = np.array([one, zero, zero, zero, one])
+    pairs = confusions(given_labels, suggested, given_labels != suggested)
+    assert pairs["n_suspects"].tolist() == [2, 1]
+    assert pairs["share"].tolist() == [2 / 3, 1 / 2]
+    assert (pairs["given"].to_numpy() == np.array([one, zero])).all()
+    assert (pairs["suggested"].to_numpy() == np.array([zero, one])).all()
+    none = confusions(given_labels, suggested, np.zeros(5, dtype=bool))
+    assert none.shape == (0, 4)
+    assert none.columns.tolist() == pairs.columns.tolist()
