@@ -1,6 +1,7 @@
 """How times grow: fits and scores with the data and the network, searches with candidates.
 
     python benchmarks/scaling.py [--quick] [--vary candidates ...]
+    python benchmarks/scaling.py --draw      # only draw the figure again
 
 CPU time of one thread. Fitted is one epoch (``max_epochs=1``, batches of 128) of an MLP with
 two hidden layers; scored is ``margin_auc_score``, with an empty cache and then again. One
@@ -157,7 +158,11 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--most", type=int, default=None, help="skip larger sizes")
     parser.add_argument("--vary", nargs="+", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--draw", action="store_true", help="only draw the figure again")
     options = parser.parse_args()
+    if options.draw:
+        draw(pd.read_csv(RESULTS / "scaling.csv"), RESULTS / "scaling.png")
+        return
     torch.set_num_threads(1)
     threadpool_limits(1)
     warnings.simplefilter("ignore", LocalityWarning)
