@@ -136,7 +136,7 @@ def check_real(
     if (
         not number
         or isinstance(value, bool)
-        or not math.isfinite(value)
+        or not _is_finite(value)
         or not (low <= value if left else low < value)
         or not (value <= high if right else value < high)
     ):
@@ -146,6 +146,13 @@ def check_real(
             span = f"{'[' if left else '('}{low}, {high}{']' if right else ')'}"
             wanted = "a finite float or int" if low == -math.inf else f"a float in {span}"
         refuse(name, f"{_listed(also)}{wanted}", value)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond float64
+        return False
 
 
 def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:

@@ -20,6 +20,8 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
+from ..data.columns import refuse_dates
+from ..data.rows import to_numpy
 from ..data.validation import validate_labels
 from ..nn.layer_kinds import ACTIVATIONS
 from .network import Network
@@ -56,6 +58,8 @@ def _from_mlp(estimator: Any) -> Network:
 
 def _from_sklearn(estimator: Any, module: nn.Module) -> Network:
     def prepare(rows: Any) -> Any:
+        refuse_dates(rows)
+        rows = to_numpy(rows)
         return validate_data(
             estimator, rows, reset=False, accept_sparse="csr", dtype=np.float64
         )

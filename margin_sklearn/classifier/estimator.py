@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..adapters.registry import as_network
@@ -18,6 +17,7 @@ from ..data.validation import validate_fit, validate_labels, validate_predict
 from ..nn.modules import MLP
 from ..runtime import reading
 from ..training.build import copied_callback
+from .accuracy import ScoresAccuracy
 from .fitting import begin_fit, begin_training
 from .parameters import NestedParamsEstimator, set_nested
 from .predictions import PredictsByNetwork
@@ -29,7 +29,7 @@ __all__ = ["MarginClassifier"]
 
 
 class MarginClassifier(
-    TrainingResults, PredictsByNetwork, ClassifierMixin, NestedParamsEstimator
+    TrainingResults, PredictsByNetwork, ScoresAccuracy, NestedParamsEstimator
 ):
     r"""A PyTorch network as a scikit-learn classifier.
 

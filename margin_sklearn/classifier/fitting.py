@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
@@ -206,6 +207,7 @@ def _checkpoint(classifier, purpose, data, fresh):
                     sources_of(classifier),
                     data,
                     str(resolve_device(classifier.device)),
+                    str(torch.get_default_dtype()),
                     versions_of_libraries(),
                     None if fresh else training_hash(training_run(classifier)),
                 ),

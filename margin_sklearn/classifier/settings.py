@@ -126,7 +126,10 @@ def _check_schedule(estimator):
 
 def _check_class_weight(class_weight):
     if not isinstance(class_weight, dict):
-        check_choice("class_weight", class_weight, (None, "balanced"))
+        if class_weight is not None and not (
+            isinstance(class_weight, str) and class_weight == "balanced"
+        ):
+            refuse("class_weight", "a dict, 'balanced' or None", class_weight)
         return
     for label, weight in class_weight.items():
         check_real(f"class_weight[{label!r}]", weight, 0)

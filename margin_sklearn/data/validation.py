@@ -311,21 +311,34 @@ def validate_labels(y: ArrayLike, classes: NDArray[Any]) -> NDArray[np.intp]:
             "MarginClassifier needs samples of at least 2 classes in the data, but the data "
             f"contains only one class: {classes.tolist()[0]!r}."
         )
+    y, known = _compared_exactly(np.asarray(y), classes)
     try:
-        class_index = np.searchsorted(classes, y)
+        class_index = np.searchsorted(known, y)
     except TypeError as error:
         raise ValueError(
             f"y has labels unlike the classes of fit, {classes} ({error}). Pass labels of the "
             "type that was used for fit."
         ) from error
     class_index = np.minimum(class_index, len(classes) - 1)
-    unknown = classes[class_index] != y
+    unknown = known[class_index] != y
     if np.any(unknown):
         raise ValueError(
-            f"y contains the label {np.asarray(y)[unknown].tolist()[0]!r}, which is not among "
+            f"y contains the label {y[unknown].tolist()[0]!r}, which is not among "
             f"the classes the classifier was fitted on: {classes}."
         )
     return class_index
+
+
+def _compared_exactly(
+    y: NDArray[Any], classes: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Large numbers of different kinds as objects, because NumPy compares them as float64."""
+    kinds = {y.dtype.kind, classes.dtype.kind}
+    if len(kinds) == 1 or not kinds <= {*"iuf"}:
+        return y, classes
+    if np.abs(classes.astype(np.float64)).max() < 2.0**53:
+        return y, classes
+    return y.astype(object), classes.astype(object)
 
 
 def _check_shape(estimator: Any, X: Any) -> None:

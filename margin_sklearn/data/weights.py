@@ -12,6 +12,9 @@ from .rows import to_numpy
 
 __all__ = ["check_sample_weight", "training_weights"]
 
+# The largest sum that weights may have.
+MAX = np.finfo(np.float64).max
+
 
 def check_sample_weight(
     sample_weight: ArrayLike | float, n_samples: int
@@ -96,7 +99,14 @@ def training_weights(
     if sample_weight is not None:
         weight = check_sample_weight(sample_weight, len(class_index))
     if class_weight is not None:
-        weight = weight * _class_weights(class_weight, class_index, classes)[class_index]
+        by_class = _class_weights(class_weight, class_index, classes)[class_index]
+        with np.errstate(over="ignore"):
+            weight = weight * by_class
+        if not np.isfinite(weight).all():
+            raise ValueError(
+                "The product of sample_weight and class_weight is too large for float64: the "
+                f"class weights reach {by_class.max():g}. Make one of them smaller."
+            )
     positive = weight > 0
     if not positive.any():
         raise ValueError(
@@ -110,6 +120,8 @@ def training_weights(
             "needed. Give samples of another class a positive sample_weight."
         )
     if relative:
+        if weight.max() > MAX / len(weight):
+            weight = weight / weight.max()
         equal = positive.all() and np.ptp(weight) == 0
         return None if equal else weight / weight[positive].mean()
     return None if (weight == 1).all() else weight
@@ -127,7 +139,8 @@ def _class_weights(
         # compute_class_weight requires a sample of every class that it is given.
         weights[present] = compute_class_weight("balanced", classes=present, y=class_index)
     elif isinstance(class_weight, dict):
-        known = classes.tolist()
+        # Dates in nanoseconds would become integers.
+        known = list(classes) if classes.dtype.kind in "mM" else classes.tolist()
         missing = [label for label in class_weight if label not in known]
         others = [label for label in known if label not in class_weight]
         if missing and others:

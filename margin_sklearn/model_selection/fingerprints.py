@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from sklearn.pipeline import Pipeline
 
 from ..runtime import resolve_device
@@ -16,7 +17,7 @@ __all__ = ["data_key", "fit_key", "score_key", "weight_name"]
 
 
 def data_key(data: SearchData) -> str:
-    """Hash of the samples and of the versions of the libraries.
+    """Hash of the samples, the versions of the libraries and torch's default dtype.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def data_key(data: SearchData) -> str:
     """
     parts = (data.X, data.y, data.fit_params, data.pairwise)
     try:
-        return content_hash(parts, versions_of_libraries())
+        return content_hash(parts, versions_of_libraries(), str(torch.get_default_dtype()))
     except ValueError as error:
         raise ValueError(f"needs other data: {error}") from error
 

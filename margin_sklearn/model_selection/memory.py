@@ -70,10 +70,11 @@ class SearchMemory:
         margin_scoring: Any,
         one_by_one: bool = False,
     ) -> None:
-        self.folder = Path(folder).expanduser()
+        # Absolute, because the working directory may change during the search.
+        self.folder = Path(folder).expanduser().absolute()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL character
             raise ValueError(
                 f"memory={str(folder)!r} cannot be made a folder: {error}"
             ) from error

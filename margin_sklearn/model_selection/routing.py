@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from sklearn import get_config
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
+from ..checks import refuse_masked
+from ..data.rows import to_numpy
 from ..exceptions import warn_caller
 
 __all__ = ["Routed", "refuse_params", "route_fit", "router", "routing_enabled"]
@@ -91,6 +93,11 @@ def route_fit(search: Any, scorer: Any, params: Mapping[str, Any]) -> Routed:
     -------
     routed : Routed
     """
+    params = dict(params)
+    for name in params:
+        if name.endswith(("sample_weight", "groups")):
+            refuse_masked(name, params[name])
+            params[name] = to_numpy(params[name])
     if routing_enabled():
         found = process_routing(search, "fit", **params)
         return Routed(

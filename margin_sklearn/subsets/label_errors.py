@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -18,6 +18,7 @@ from ..checks import (
     check_real,
     check_rows,
 )
+from ..classifier.accuracy import ScoresAccuracy
 from ..classifier.estimator import MarginClassifier
 from ..classifier.pipelines import final_classifier, fit_transformers, pass_on_random_state
 from ..classifier.results import warn_unless_separated
@@ -46,7 +47,7 @@ class LabelErrorDetector(
     Versioned,
     PredictsByEstimator,
     MetaEstimatorMixin,
-    ClassifierMixin,
+    ScoresAccuracy,
     BaseEstimator,
 ):
     r"""Find wrong labels by the margins of the samples in the first epochs of a training.

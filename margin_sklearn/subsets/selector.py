@@ -7,12 +7,13 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..adapters.registry import as_network
 from ..checks import check_rows
+from ..classifier.accuracy import ScoresAccuracy
 from ..data.validation import check_lengths, validate_y
 from ..representation import Represented
 from ..versions import Versioned
@@ -31,7 +32,7 @@ class MarginSubsetSelector(
     Versioned,
     PredictsByEstimator,
     MetaEstimatorMixin,
-    ClassifierMixin,
+    ScoresAccuracy,
     SelectsRows,
     BaseEstimator,
 ):

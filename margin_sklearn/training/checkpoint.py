@@ -68,10 +68,11 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, folder: str | os.PathLike[str], key: str, every: int) -> None:
-        self.folder, self.every = Path(folder).expanduser(), every
+        # Absolute, because the working directory may change during the fit.
+        self.folder, self.every = Path(folder).expanduser().absolute(), every
         try:
             self.path, self._lock = _claimed(self.folder / key)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL character
             raise ValueError(
                 f"checkpoint={os.fspath(folder)!r} cannot be a folder for checkpoints: {error}"
             ) from error

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -78,3 +79,18 @@ def test_sparsified_coefficients_are_read(classes, iris):
     model = LogisticRegression().fit(X, y)
     expected = logits_of(model, X)
     np.testing.assert_array_equal(logits_of(model.sparsify(), X), expected)
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(), MLPClassifier((4,), max_iter=3)])
+def test_input_of_any_kind(model, iris):
+    X, y = iris
+    expected = margins(model.fit(X.round(), y), X.round(), y)
+    for given in (
+        torch.tensor(X.round()).bfloat16(),
+        torch.tensor(X.round(), requires_grad=True),
+        pd.DataFrame(X.round()).astype("Int64"),
+    ):
+        np.testing.assert_array_equal(margins(model, given, y), expected)
+    days = pd.DataFrame({name: pd.date_range("2000", periods=len(y)) for name in "abcd"})
+    with pytest.raises(ValueError, match="Column 'a' of X holds dates or times"):
+        margins(model, days, y)

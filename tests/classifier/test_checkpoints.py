@@ -303,6 +303,48 @@ def test_other_data_or_settings_have_their_own(change, killed_at, tmp_path):
     assert len(files_in(tmp_path)) == 2  # of the fit that was killed
 
 
+def test_another_default_dtype_has_its_own(killed_at, tmp_path):
+    killed_at(3)
+    with pytest.raises(Killed):
+        small(checkpoint=tmp_path).fit(X, y)
+    written = killed_at(0)
+    torch.set_default_dtype(torch.float64)
+    try:
+        plain, kept = small().fit(X, y), small(checkpoint=tmp_path).fit(X, y)
+        assert_same_training(plain, kept)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert len(written) == 6 + 1
+
+
+def test_a_relative_folder_stays_where_it_is(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    real, written = Checkpoint.write, []
+
+    def write(checkpoint):
+        written.append(1)
+        real(checkpoint)
+        if len(written) == 2:
+            os.chdir("elsewhere")
+        if len(written) == 4:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoint, "write", write)
+    with pytest.raises(Killed):
+        small(checkpoint="kept").fit(X, y)
+    assert files_in(tmp_path / "kept") == ["epoch_000003.npz", "epoch_000004.npz"]
+    monkeypatch.chdir(tmp_path)
+    assert_same_training(small().fit(X, y), small(checkpoint="kept").fit(X, y))
+    assert len(written) == 4 + 2 + 1
+    assert not [*(tmp_path / "kept").iterdir()]
+
+
+def test_a_folder_that_cannot_have_this_name():
+    with pytest.raises(ValueError, match=r"checkpoint='a\\x00b' cannot be a folder"):
+        small(checkpoint="a\0b").fit(X, y)
+
+
 def test_what_changes_nothing_resumes(killed_at, tmp_path):
     killed_at(3)
     with pytest.raises(Killed):

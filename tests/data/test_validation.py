@@ -164,6 +164,21 @@ def test_an_unknown_label_is_named(label):
         validate_labels(np.array(["a", label]), CLASSES)
 
 
+@pytest.mark.parametrize("fitted", [np.int64, np.uint64])
+@pytest.mark.parametrize("given", [np.int64, np.uint64])
+def test_large_labels_of_different_dtypes(fitted, given):
+    classes = np.arange(2**60, 2**60 + 3).astype(fitted)
+    class_index = validate_labels(classes[[2, 0, 1]].astype(given), classes)
+    assert class_index.tolist() == [2, 0, 1]
+    with pytest.raises(ValueError, match=f"label {2**60 + 3}, which is not among"):
+        validate_labels(classes.astype(given) + given(1), classes)
+
+
+def test_labels_that_float64_cannot_tell_apart():
+    with pytest.raises(ValueError, match=r"label 1152921504606846976|label 1\.15"):
+        validate_labels(np.array([2.0**60]), np.arange(2**60 + 1, 2**60 + 4))
+
+
 def test_labels_of_another_type_or_of_one_class():
     with pytest.raises(ValueError, match="labels unlike|label 1"):
         validate_labels(np.array([1, None], dtype=object), np.array([1, 2]))

@@ -105,6 +105,23 @@ def test_invalid_weights(sample_weight, class_weight, message):
         training_weights(sample_weight, class_weight, Y, CLASSES)
 
 
+@pytest.mark.parametrize("unit", ["D", "s", "ns"])
+def test_class_weights_of_dates(unit):
+    days = np.array(["2000-01-01", "2000-01-02"], f"M8[{unit}]")
+    found = training_weights(None, {days[1]: 10}, Y, days, relative=False)
+    np.testing.assert_array_equal(found, np.where(Y == 1, 10.0, 1.0))
+
+
+def test_weights_of_any_magnitude():
+    weight = np.array([1, 2, 0, 4.0])
+    expected = training_weights(weight, None, Y, CLASSES)
+    for factor in (1e-308, 1e-300, 1e300, 4e307):
+        found = training_weights(weight * factor, None, Y, CLASSES)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="class weights reach 1e\\+200"):
+        training_weights(weight * 1e200, {"a": 1e200}, Y, CLASSES)
+
+
 def test_a_class_weight_of_a_label_that_is_not_in_y_is_allowed():
     found = training_weights(None, {"a": 1, "b": 2, "c": 5}, Y, CLASSES, relative=False)
     assert found.tolist() == [1.0, 1.0, 1.0, 2.0]

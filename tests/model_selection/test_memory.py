@@ -172,6 +172,12 @@ def test_what_differs_is_fitted(iris, tmp_path, n_fits):
     assert n_fits() == 7
     search(tmp_path).fit(X, y[::-1].copy())
     assert n_fits() == 7
+    torch.set_default_dtype(torch.float64)
+    try:
+        search(tmp_path).fit(X, y)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert n_fits() == 7
 
 
 def test_what_frozen_transformers_have_learned_counts(iris, tmp_path, n_fits):

@@ -240,6 +240,25 @@ def test_weights_go_to_fits_and_scores(binary, rng):
     )
 
 
+def test_weights_and_groups_of_any_kind(binary, rng):
+    X, y = binary
+    weight, groups = rng.integers(1, 4, len(y)), rng.integers(10, size=len(y))
+
+    def scores(weight, groups):
+        search = linear_search(cv=GroupKFold(3), scoring="accuracy")
+        search.fit(X, y, sample_weight=weight, groups=groups)
+        return search.cv_results_["mean_test_score"]
+
+    expected = scores(weight, groups)
+    tensor = torch.tensor(weight * 1.0, requires_grad=True)
+    np.testing.assert_array_equal(scores(tensor, torch.tensor(groups).bfloat16()), expected)
+    np.testing.assert_array_equal(
+        scores([*weight], [f"{group}" for group in groups]), expected
+    )
+    with pytest.raises(ValueError, match="groups has .* masked entries"):
+        scores(weight, np.ma.masked_equal(groups, 1))
+
+
 def test_weights_of_a_step_of_a_pipeline(binary, rng):
     X, y = binary
     weight = rng.uniform(size=len(y))
