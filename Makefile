@@ -1,5 +1,8 @@
 .PHONY: install test test-oldest test-newest soak coverage lint types format docs browse linkcheck wheel clean
 
+# In two processes, as in README.
+PYTEST = python -m pytest -n 2 --dist loadfile
+
 # What `make test-newest` installs beside the newest versions, for instance NEWEST="torch==2.13.0".
 NEWEST =
 
@@ -7,19 +10,19 @@ install:
 	pip install -c constraints.txt -e ".[plot,test,lint,docs,ci]"
 
 test:
-	python -m pytest
+	$(PYTEST)
 
 # The lowest versions that pyproject.toml names. That they use each other in a way that has been
 # deprecated since is not a fault here.
 test-oldest:
 	python -m venv --clear .venv-oldest
 	.venv-oldest/bin/pip install -q -e ".[test]" $$(python tools/oldest_versions.py)
-	.venv-oldest/bin/python -m pytest -W default::DeprecationWarning
+	.venv-oldest/bin/$(PYTEST) -W default::DeprecationWarning
 
 test-newest:
 	python -m venv --clear .venv-newest
 	.venv-newest/bin/pip install -q -e ".[test]" $(NEWEST)
-	.venv-newest/bin/python -m pytest
+	.venv-newest/bin/$(PYTEST)
 
 soak:
 	python -m pytest -m soak
