@@ -125,7 +125,6 @@ class Level(IntEnum):
         (np.array([1, 0], ">f8"), np.dtype("f8")),
         (np.array([1, 0], "f2"), np.dtype("f4")),
         (np.array(["a", "b"], ">U1"), np.dtype("U1")),
-        (np.array(["a", "b"], np.dtypes.StringDType()), np.dtype("O")),
         (list(Size), np.dtype("U1")),
         (list(Level), np.dtype(int)),
     ],
@@ -135,6 +134,15 @@ def test_labels_have_a_dtype_that_everyone_takes(y, dtype):
     assert checked.dtype == dtype
     assert checked.tolist() == list(y)
     assert np.shares_memory(label_array(checked), checked)
+
+
+def test_labels_of_numpys_string_dtype_become_objects():
+    dtype = getattr(np.dtypes, "StringDType", None)
+    if dtype is None:
+        pytest.skip("NumPy 1 has no StringDType")
+    checked = validate_y(Fitted(), np.array(["a", "b"], dtype()))
+    assert checked.dtype == object
+    assert checked.tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize("labels", [[1, 2], [1.0, 2.0], list(Level)])
