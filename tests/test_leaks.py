@@ -63,7 +63,7 @@ def work(kind, number):
     clear_cache()
 
 
-def measure(kind):
+def measure(kind, n_times):
     """In a process of its own: prints its memory and open files, before and after."""
     import torch
 
@@ -71,14 +71,13 @@ def measure(kind):
     for number in range(N_BEFORE):
         work(kind, number)
     before = megabytes(), n_files()
-    for number in range(N_BEFORE, N_BEFORE + N_TIMES):
+    for number in range(N_BEFORE, N_BEFORE + n_times):
         work(kind, number)
     print(*before, megabytes(), n_files())
 
 
-@pytest.mark.parametrize("kind", ["fit and score", "search"])
-def test_memory_and_open_files_do_not_grow(kind):
-    code = f"from tests.test_leaks import measure; measure({kind!r})"
+def check_that_nothing_grows(kind, n_times):
+    code = f"from tests.test_leaks import measure; measure({kind!r}, {n_times})"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment
@@ -87,3 +86,17 @@ def test_memory_and_open_files_do_not_grow(kind):
     before, files_before, after, files_after = map(float, run.stdout.split())
     assert after < 1.05 * before
     assert files_after <= files_before
+
+
+KINDS = ["fit and score", "search"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_and_open_files_do_not_grow(kind):
+    check_that_nothing_grows(kind, N_TIMES)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_and_open_files_do_not_grow_for_long(kind):
+    check_that_nothing_grows(kind, 200)
