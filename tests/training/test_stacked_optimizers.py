@@ -1,5 +1,7 @@
 """Stacked steps are those of torch's optimizers, one by one."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -9,11 +11,14 @@ from margin_sklearn.training.stacked_optimizers import optimizer_key, stacked_op
 KINDS = {
     "adamw": lambda p, **own: torch.optim.AdamW(p, betas=(0.8, 0.99), fused=True, **own),
     "adam": lambda p, **own: torch.optim.Adam(p, eps=1e-6, fused=True, **own),
-    "decoupled adam": lambda p, **own: torch.optim.Adam(p, decoupled_weight_decay=True, **own),
     "sgd": lambda p, **own: torch.optim.SGD(p, fused=True, **own),
     "momentum": lambda p, **own: torch.optim.SGD(p, momentum=0.9, dampening=0.1, **own),
     "nesterov": lambda p, **own: torch.optim.SGD(p, momentum=0.9, nesterov=True, **own),
 }
+if "decoupled_weight_decay" in inspect.signature(torch.optim.Adam).parameters:  # not torch 2.5
+    KINDS["decoupled adam"] = lambda p, **own: torch.optim.Adam(
+        p, decoupled_weight_decay=True, **own
+    )
 OWN = [
     {"lr": 1e-3, "weight_decay": 0.0},
     {"lr": 1e-2, "weight_decay": 0.1},
