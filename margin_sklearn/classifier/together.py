@@ -12,8 +12,9 @@ from sklearn.base import clone
 
 from ..nn.modules import MLP
 from ..nn.stacked_layers import layers_key
+from ..runtime import seeded
 from ..training.schedules import SCHEDULES
-from ..training.stack_size import MOST_ON_CPU, stack_sizes
+from ..training.stack_size import MOST_ON_CPU, bytes_of_one, stack_sizes
 from ..training.stacked import StackedTraining, stack_key
 from .fitting import begin_fit
 from .settings import check_settings
@@ -134,18 +135,27 @@ def _most_together(fit, n, always):
         check_settings(fit.classifier)
         # A clone, which does not draw from a RandomState of the classifier.
         part = begin_fit(clone(fit.classifier), fit.X, fit.y, fit.sample_weight)
+        key = stack_key(part.run, part.samples, part.epochs)
+        if key is None:
+            return 1
+        run, samples = part.run, part.samples
+        module = run.net.module_.eval()
+        with seeded(run.device, seed=0):
+            n_bytes = bytes_of_one(
+                module,
+                samples.rows(torch.tensor([0, 1])),
+                len(samples),
+                run.settings.batch_size,
+                run.net.n_classes,
+            )
     except Exception:
         # Raised again by its own fit.
         return 1
-    key = stack_key(part.run, part.samples, part.epochs)
-    if key is None:
-        return 1
+    layered = layers_key(module) is not None
+    fewest, most = stack_sizes(layered, run.flops, run.device, n_bytes)
     if always:
-        return MOST_ON_CPU
-    run, layered = part.run, layers_key(part.run.net.module_) is not None
-    fewest, most = stack_sizes(
-        run.net.module_, layered, run.flops, run.settings.batch_size, run.device
-    )
+        # A GPU's memory is the limit in any case.
+        return MOST_ON_CPU if run.device.type == "cpu" else most
     return most if n >= fewest else 1
 
 

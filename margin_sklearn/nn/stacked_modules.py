@@ -115,9 +115,9 @@ class StackedModules:
                     self.weights[name][k].copy_(weight)
         for weight in self.weights.values():
             weight.requires_grad_()
+        buffers = [dict(module.named_buffers()) for module in modules]
         self.buffers = {
-            name: torch.stack([dict(module.named_buffers())[name] for module in modules])
-            for name, _ in modules[0].named_buffers()
+            name: torch.stack([own[name] for own in buffers]) for name in buffers[0]
         }
         form = layers_form(modules)
         self.layered = form is not None
@@ -172,18 +172,15 @@ class StackedModules:
                 for module, logits in zip(self.modules, together, strict=True):
                     if not torch.allclose(logits, module.eval()(x.clone()), 1e-3, 1e-3):
                         return False
-            form(self.weights, self.buffers, inputs.clone(), True).sum().backward()
-            # torch's optimizers pass over weights without a gradient.
-            if any(weight.grad is None for weight in self.weights.values()):
-                return False
+            logits = form(self.weights, self.buffers, inputs.clone(), True)
+            # An error if a weight has no gradient: torch's optimizers pass over such ones.
+            torch.autograd.grad(logits.sum(), list(self.weights.values()))
             return _other_state(base) in states
         except Exception:
             # What torch and modules raise for operations that vmap does not know differs.
             return False
         finally:
             self.buffers = before
-            for weight in self.weights.values():
-                weight.grad = None
 
     def bind(self):
         """Make the weights of the modules views of the stacked weights."""
@@ -202,18 +199,18 @@ class StackedModules:
                 # In the memory layout that they had, such as channels-last.
                 tensor.data = own[name].copy_(tensor.data)
 
-    def gradients(self, out):
-        """Copy the gradients into a tensor shaped like ``flat``, and forget them.
+    def gradients(self, loss, out):
+        """Write the gradients of a loss into a tensor shaped like ``flat``.
 
         Parameters
         ----------
+        loss : torch.Tensor
+            The sum of the losses of all modules.
         out : torch.Tensor of shape (n_modules, n_weights)
         """
-        for weight, part in zip(
-            self.weights.values(), out.split(self._sizes, dim=1), strict=True
-        ):
-            part.view(weight.shape).copy_(weight.grad)
-            weight.grad = None
+        found = torch.autograd.grad(loss, list(self.weights.values()))
+        for gradient, part in zip(found, out.split(self._sizes, dim=1), strict=True):
+            part.view(gradient.shape).copy_(gradient)
 
     def parts(self, row):
         """Split a row like those of ``flat`` into tensors of the shapes of the parameters.

@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["MOST_ON_CPU", "stack_sizes"]
+__all__ = ["MOST_ON_CPU", "bytes_of_one", "stack_sizes"]
 
 # On a CPU, measured with benchmarks/stack_speed.py: networks per stack beyond which no time is
 # saved, and floating-point operations of a forward pass per sample beyond which stacking is
@@ -16,25 +16,25 @@ FEWEST_LAYERED, FEWEST_VMAPPED = 2, 8
 MOST_ON_GPU = 1024
 # Share of the free memory of a GPU that a stack may take.
 SHARE_OF_MEMORY = 0.5
-# Copies of the weights (themselves, gradients, two moments, temporaries) and of the
-# activations of a batch that training keeps.
-COPIES_OF_WEIGHTS, COPIES_OF_ACTIVATIONS = 6, 8
+# Copies of the weights (themselves, gradients, two moments, temporaries) and of the outputs of
+# the layers for a batch that training keeps; and the numbers per sample of an epoch that are
+# kept besides logits and their copy: the order, of eight bytes, and margins.
+COPIES_OF_WEIGHTS, COPIES_OF_ACTIVATIONS, COPIES_OF_SAMPLES = 6, 8, 8
 
 
-def stack_sizes(module, layered, flops, batch_size, device):
+def stack_sizes(layered, flops, device, n_bytes):
     """The fewest and the most networks that should be trained as one.
 
     Parameters
     ----------
-    module : torch.nn.Module
-        One of the networks.
     layered : bool
         Whether they are computed layer by layer, see
         :class:`~margin_sklearn.nn.stacked_modules.StackedModules`.
     flops : float
         Floating-point operations of a forward pass per sample.
-    batch_size : int
     device : torch.device
+    n_bytes : float
+        Memory that each takes, from :func:`bytes_of_one`.
 
     Returns
     -------
@@ -47,10 +47,42 @@ def stack_sizes(module, layered, flops, batch_size, device):
         return fewest, MOST_ON_CPU if flops <= limit else 1
     most = MOST_ON_GPU
     if device.type == "cuda":
-        n_weights = sum(weight.numel() for weight in module.parameters())
-        # Every activation takes at least one multiplication and one addition.
-        activations = batch_size * flops / 2
-        needed = 4 * (COPIES_OF_WEIGHTS * n_weights + COPIES_OF_ACTIVATIONS * activations)
         free = torch.cuda.mem_get_info(device)[0]
-        most = min(most, int(SHARE_OF_MEMORY * free / needed))
+        most = min(most, int(SHARE_OF_MEMORY * free / n_bytes))
     return fewest, most if most >= fewest else 1
+
+
+def bytes_of_one(module, x, n_samples, batch_size, n_classes):
+    """Estimate of the memory that each of many networks takes that are trained as one.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        One of the networks, in evaluation mode.
+    x : torch.Tensor of shape (n, ...)
+        Some inputs.
+    n_samples, batch_size, n_classes : int
+
+    Returns
+    -------
+    n_bytes : float
+    """
+    outputs = [x.numel()]
+
+    def count(part, inputs, output):
+        if isinstance(output, torch.Tensor):
+            outputs.append(output.numel())
+
+    hooks = [part.register_forward_hook(count) for part in module.modules()]
+    try:
+        with torch.no_grad():
+            module(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    n_weights = sum(weight.numel() for weight in module.parameters())
+    return 4 * (
+        COPIES_OF_WEIGHTS * n_weights
+        + COPIES_OF_ACTIVATIONS * batch_size * sum(outputs) / len(x)
+        + n_samples * (COPIES_OF_SAMPLES + 2 * n_classes)
+    )

@@ -2,7 +2,6 @@
 
 import copy
 import math
-from itertools import pairwise
 
 import joblib
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 
 from ..adapters.network import logit_margins
 from ..data.batches import GATHERED
+from ..data.rows import chunk_length
 from ..nn.losses import CRITERIA
 from ..nn.stacked_layers import layers_key
 from ..nn.stacked_modules import StackedModules, architecture
@@ -17,6 +17,7 @@ from ..runtime import recording, seeded, torch_threads
 from .margin_history import note_margins
 from .schedules import SCHEDULES, rates_of_steps
 from .stacked_optimizers import optimizer_key, stacked_optimizer
+from .stacked_steps import steps_for
 
 __all__ = ["StackedTraining", "stack_key"]
 
@@ -114,7 +115,6 @@ class StackedTraining:
         self.n = len(samples[0])
         # The batches of the net's own training.
         self.starts = runs[0].net.get_iterator(samples[0], training=True).starts()
-        self.largest = int(np.diff([*self.starts, self.n]).max())
         self._gather_from(samples)
         criterion = copy.copy(runs[0].net.criterion_)
         criterion.reduction = "none"
@@ -122,11 +122,12 @@ class StackedTraining:
         self.orders = [torch.Generator() for _ in runs]
         for order, run in zip(self.orders, runs, strict=True):
             order.set_state(run.order_state)
-        n_steps = epochs * len(self.starts)
-        rates = [
-            rates_of_steps(run.settings.lr_schedule, run.lr, n_steps).tolist() for run in runs
+        self.lr = np.array([run.lr for run in runs])
+        # Shape of the schedule of each run.
+        self.curves = [
+            rates_of_steps(run.settings.lr_schedule, 1.0, epochs * len(self.starts))
+            for run in runs
         ]
-        self.rates = list(zip(*rates, strict=True))
 
     def _gather_from(self, samples):
         """Put different samples below each other; note where those of each run begin."""
@@ -170,7 +171,14 @@ class StackedTraining:
         self.errors: list = [None] * len(self.runs)
         stack = StackedModules([run.net.module_ for run in self.runs])
         optimizer = stacked_optimizer([run.net.optimizer_ for run in self.runs], stack.flat)
-        self._gradients = torch.zeros_like(stack.flat)
+        steps = steps_for(
+            stack,
+            optimizer,
+            self.criterion,
+            (self.X, self.y, self.weight),
+            self.starts,
+            self.epochs,
+        )
         threads = self.runs[0].net.n_threads if self.device.type == "cpu" else None
         for watch in self.watches:
             watch.begin(self.epochs)
@@ -182,7 +190,7 @@ class StackedTraining:
                 torch_threads(threads),
             ):
                 for epoch in range(self.epochs):
-                    self._epoch(stack, optimizer, epoch)
+                    self._epoch(steps, epoch)
         finally:
             stack.release()
         for k, run in enumerate(self.runs):
@@ -194,44 +202,20 @@ class StackedTraining:
                     self.errors[k] = error
         return self.errors
 
-    def _epoch(self, stack, optimizer, epoch):
+    def _epoch(self, steps, epoch):
         order = torch.stack([torch.randperm(self.n, generator=each) for each in self.orders])
         order = order.add_(self.first).to(self.device)
-        losses, logits, step = [], [], epoch * len(self.starts)
-        for x, y, weight in self._batches(order):
-            found = stack.logits(x, training=True)
-            loss = self._losses(found, y, weight)
-            loss.sum().backward()
-            stack.gradients(self._gradients)
-            optimizer.step(self._gradients, self.rates[step])
-            losses.append(loss.detach())
-            logits.append(found.detach())
-            step += 1
+        here = slice(epoch * len(self.starts), (epoch + 1) * len(self.starts))
+        rates = self.lr * np.stack([curve[here] for curve in self.curves], axis=1)
+        steps.optimizer.begin_epoch(rates)
+        losses, logits = zip(*steps.epoch(order), strict=True)
         found = torch.cat(logits, dim=1)
         margins = self._margins(found, self.y[order])
         places = order - self.first.to(order.device)
         for k, watch in enumerate(self.watches):
             watch.add(places[k], margins[k], found[k] if watch.wants_logits else None)
         self._record(torch.stack(losses), margins)
-        self._check_separation(stack, order, margins)
-
-    def _batches(self, order):
-        """Inputs, class indices and weights of the samples of each step."""
-        width = max(1, math.prod(self.X.shape[1:]))
-        together = max(1, GATHERED // (len(order) * self.largest * width))
-        for first in range(0, len(self.starts), together):
-            cuts = [*self.starts, self.n][first : first + together + 1]
-            index = order[:, cuts[0] : cuts[-1]]
-            x, y = self.X[index], self.y[index]
-            weight = None if self.weight is None else self.weight[index]
-            for start, stop in pairwise(cut - cuts[0] for cut in cuts):
-                here = slice(start, stop)
-                yield x[:, here], y[:, here], None if weight is None else weight[:, here]
-
-    def _losses(self, logits, y, weight):
-        """The loss of the batch of each network."""
-        losses = self.criterion(logits.flatten(0, 1), y.flatten()).view(y.shape)
-        return (losses if weight is None else losses * weight).mean(dim=1)
+        self._check_separation(steps.stack, order, margins)
 
     @staticmethod
     def _margins(logits, y):
@@ -269,13 +253,31 @@ class StackedTraining:
         wrong = ~(self._margins(logits, self.y[suspects]) > 0)
         passed = (wrong.sum(dim=1) <= allowed).tolist()
         finite = logits.isfinite().flatten(1).all(dim=1).tolist()
+        # One pass for all takes a GPU as long as one for a single network.
+        least = len(self.runs) / 2 if self.device.type == "cpu" else 2
+        together = self._all_margins(stack) if sum(passed[k] for k in open_) >= least else None
         for k in open_:
+            net, separation = self.runs[k].net, self.runs[k].separation
+            if passed[k] and together is not None:
+                separation.note_margins(net, together[k])
+                continue
             rows = (
                 (order[k] - self.first[k].item())[margins[k].argsort()] if passed[k] else None
             )
-            self.runs[k].separation.note_suspects(
-                self.runs[k].net, self.samples[k], rows, finite[k]
-            )
+            separation.note_suspects(net, self.samples[k], rows, finite[k])
+
+    def _all_margins(self, stack):
+        """Margins of all samples in evaluation mode, of shape (n_networks, n_samples)."""
+        rows = (self.first + torch.arange(self.n)).to(self.device)
+        n_together = chunk_length(len(rows) * math.prod(self.X.shape[1:]), limit=GATHERED)
+        if self.device.type != "cpu":
+            # Few large chunks; a step of training takes more memory per sample.
+            n_together = max(n_together, 4 * int(np.diff([*self.starts, self.n]).max()))
+        found = []
+        for chunk in rows.split(n_together, dim=1):
+            with torch.no_grad():
+                found.append(self._margins(stack.logits(self.X[chunk]), self.y[chunk]))
+        return torch.cat(found, dim=1).cpu().numpy()
 
 
 def _note_epoch(net, loss, n_batches):

@@ -58,6 +58,9 @@ def stacked_optimizer(optimizers, flat):
 class StackedAdam:
     """AdamW and Adam (Loshchilov and Hutter 2019, arXiv 1711.05101).
 
+    For every step, :meth:`advance` and then :meth:`step`: what differs from step to step is
+    read from tensors that stay where they are, so that a recorded step can be repeated.
+
     Parameters
     ----------
     groups : list of dict
@@ -83,24 +86,57 @@ class StackedAdam:
         if not self.fused:
             self.decay_column = flat.new_tensor(self.decay).unsqueeze(1)
             self.step_length, self.root = torch.empty_like(flat), torch.empty_like(flat)
+            # Of the present step: the share of the weights that is kept, the rate, and the
+            # root, with Adam's corrections of the means.
+            self.factors = flat.new_zeros(3, len(flat), 1)
 
-    def step(self, gradients, rates):
-        """Make a step.
+    def begin_epoch(self, rates):
+        """Set the learning rates of the next steps.
+
+        Parameters
+        ----------
+        rates : ndarray of float64 of shape (n_steps, n_networks)
+        """
+        self.rates = iter(rates.tolist() if self.fused else self._factors(rates))
+
+    def _factors(self, rates):
+        """The factors of each step, in a tensor of shape (n_steps, 3, n_networks, 1)."""
+        rate = self.flat.new_tensor(rates).unsqueeze(2)
+        steps = range(self.n_steps + 1, self.n_steps + 1 + len(rates))
+        of_mean = rate.new_tensor([1 - self.beta1**step for step in steps]).view(-1, 1, 1)
+        of_root = rate.new_tensor([math.sqrt(1 - self.beta2**step) for step in steps])
+        return torch.stack(
+            [
+                1 - rate * self.decay_column,
+                rate / of_mean,
+                of_root.view(-1, 1, 1).expand_as(rate),
+            ],
+            dim=1,
+        )
+
+    def advance(self):
+        """Go on to the next step."""
+        self.n_steps += 1
+        now = next(self.rates)
+        if self.fused:
+            self.rates_now = now
+        else:
+            self.factors.copy_(now)
+
+    def step(self, gradients):
+        """Make the present step.
 
         Parameters
         ----------
         gradients : torch.Tensor of float32 of shape (n_networks, n_weights)
             Overwritten.
-        rates : list of float of length n_networks
-            Learning rates.
         """
-        self.n_steps += 1
-        (self._fused if self.fused else self._plain)(gradients, rates)
+        (self._fused if self.fused else self._plain)(gradients)
 
-    def _fused(self, gradients, rates):
+    def _fused(self, gradients):
         make_step = adamw if self.decoupled else adam
         alike: dict[tuple[float, float], list[int]] = {}
-        for k, settings in enumerate(zip(rates, self.decay, strict=True)):
+        for k, settings in enumerate(zip(self.rates_now, self.decay, strict=True)):
             alike.setdefault(settings, []).append(k)
         for (rate, decay), places in alike.items():
             make_step(
@@ -121,17 +157,17 @@ class StackedAdam:
                 maximize=False,
             )
 
-    def _plain(self, gradients, rates):
-        rate = gradients.new_tensor(rates).unsqueeze(1)
+    def _plain(self, gradients):
+        kept, rate, of_root = self.factors
         if self.decoupled:
-            self.flat.mul_(1 - rate * self.decay_column)
+            self.flat.mul_(kept)
         else:
             gradients.addcmul_(self.flat, self.decay_column)
         self.mean.lerp_(gradients, 1 - self.beta1)
         self.square.mul_(self.beta2).addcmul_(gradients, gradients, value=1 - self.beta2)
         torch.sqrt(self.square, out=self.root)
-        self.root.div_(math.sqrt(1 - self.beta2**self.n_steps)).add_(self.eps)
-        torch.mul(self.mean, rate / (1 - self.beta1**self.n_steps), out=self.step_length)
+        self.root.div_(of_root).add_(self.eps)
+        torch.mul(self.mean, rate, out=self.step_length)
         self.flat.addcdiv_(self.step_length, self.root, value=-1)
 
     def state(self, k, parts):
@@ -176,9 +212,18 @@ class StackedSGD:
         self.dampening = first["dampening"]
         self.decay = flat.new_tensor([group["weight_decay"] for group in groups]).unsqueeze(1)
         self.velocity: torch.Tensor | None = None
+        self.rate = torch.zeros_like(self.decay)
 
-    def step(self, gradients, rates):
-        """Make a step; see :meth:`StackedAdam.step`."""
+    def begin_epoch(self, rates):
+        """Set the learning rates of the next steps; see :meth:`StackedAdam.begin_epoch`."""
+        self.rates = iter(self.flat.new_tensor(rates).unsqueeze(2))
+
+    def advance(self):
+        """Go on to the next step."""
+        self.rate.copy_(next(self.rates))
+
+    def step(self, gradients):
+        """Make the present step; see :meth:`StackedAdam.step`."""
         gradients.addcmul_(self.flat, self.decay)
         if self.momentum:
             if self.velocity is None:
@@ -189,7 +234,7 @@ class StackedSGD:
                 gradients.add_(self.velocity, alpha=self.momentum)
             else:
                 gradients = self.velocity
-        self.flat.addcmul_(gradients, gradients.new_tensor(rates).unsqueeze(1), value=-1)
+        self.flat.addcmul_(gradients, self.rate, value=-1)
 
     def state(self, k, parts):
         """The state of the optimizer of one network; see :meth:`StackedAdam.state`."""

@@ -123,6 +123,21 @@ class Separation(Callback):
         separated = order is not None and self._all_correct(net, dataset, order)
         self.note(separated, len(net.history))
 
+    def note_margins(self, net, margins):
+        """Record the answer after an epoch from margins that were computed elsewhere.
+
+        Parameters
+        ----------
+        net : MarginNet
+        margins : ndarray of shape (n_samples,)
+            Of all samples, in evaluation mode.
+        """
+        self.finite_ = bool(np.isfinite(margins).all())
+        n_wrong = np.count_nonzero(~(margins > 0))
+        separated = n_wrong <= self._allowed(len(margins))
+        self.margins_ = margins.astype(np.float64) if separated else None
+        self.note(separated, len(net.history))
+
     def adopt(self, stop, share):
         """Continue training with another separation criterion."""
         self.stop, self.share = stop, share

@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,9 +45,11 @@ def test_steps_and_states_are_torchs(kind, fused_from, monkeypatch):
         [torch.cat([p.detach().flatten() for p in parameters]) for parameters in alone]
     )
     stacked = stacked_optimizer(optimizers, flat)
-    for step in range(5):
+    rates_of_steps = np.outer(np.arange(1, 6), [own["lr"] for own in OWN])
+    for step, rates in enumerate(rates_of_steps):
+        if step in (0, 3):  # epochs of three and two steps
+            stacked.begin_epoch(rates_of_steps[step : step + 3])
         gradients = torch.randn(flat.shape, generator=generator)
-        rates = [own["lr"] * (step + 1) for own in OWN]
         for parameters, optimizer, row, rate in zip(
             alone, optimizers, gradients, rates, strict=True
         ):
@@ -54,7 +57,8 @@ def test_steps_and_states_are_torchs(kind, fused_from, monkeypatch):
             for p, gradient in zip(parameters, row.split([6, 4]), strict=True):
                 p.grad = gradient.view(p.shape).clone()
             optimizer.step()
-        stacked.step(gradients, rates)
+        stacked.advance()
+        stacked.step(gradients)
     for k, parameters in enumerate(alone):
         now = torch.cat([p.detach().flatten() for p in parameters])
         torch.testing.assert_close(flat[k], now, rtol=1e-5, atol=1e-6)

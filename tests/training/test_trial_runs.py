@@ -1,11 +1,13 @@
 """What a module takes and returns is tried before training."""
 
+import numpy as np
 import pytest
+import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from margin_sklearn import (
-    MarginClassifier,
-)
+from margin_sklearn import MLP, MarginClassifier
+from margin_sklearn.training.trial_runs import try_module
 from tests.training.modules import SMALL, FixedSizes, sized_by_factory
 
 
@@ -51,3 +53,20 @@ def test_label_smoothing_is_a_share(iris, criterion, smoothing):
     estimator = MarginClassifier(criterion=criterion, criterion__label_smoothing=smoothing)
     with pytest.raises((ValueError, TypeError), match="label_smoothing"):
         estimator.fit(*iris)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (MLP((20,), 3), (20,)),
+        (MLP((4, 5), 3, hidden_layer_sizes=(7,)), (4, 5)),
+        (MLP((6,), 3, embeddings="periodic", dropout=0.1), (6,)),
+        (nn.Sequential(nn.Linear(4, 5, bias=False), nn.Tanh(), nn.Linear(5, 3)), (4,)),
+    ],
+)
+def test_operations_of_known_layers_are_counted_as_torch_counts(module, shape):
+    X = np.zeros((2, *shape), dtype=np.float32)
+    _, flops = try_module(module, X, 0.0, 3, torch.device("cpu"))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module.eval()(torch.zeros(2, *shape))
+    assert flops == counter.get_total_flops() / 2 > 0
