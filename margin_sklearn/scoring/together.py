@@ -46,7 +46,7 @@ def distributions_together(networks, X, class_index, weight, settings):
     label = torch.from_numpy(points.label.repeat(points.n_points).astype(np.int64))
     label = label.to(example.device)
     values = np.empty((len(networks), len(points.label), points.n_points))
-    step = max(1, chunk_length(example.numel() * len(stack), limit=CHUNK) // points.n_points)
+    step = max(1, _rows_at_once(stack, example) // points.n_points)
     threads = first.n_threads if first.device.type == "cpu" else None
     with torch_threads(threads):
         for start in range(0, len(points.label), step):
@@ -62,6 +62,16 @@ def distributions_together(networks, X, class_index, weight, settings):
         None if np.isnan(own).any() else MarginDistribution(own, points.weight, floor, ceiling)
         for own in values
     ]
+
+
+def _rows_at_once(stack, example):
+    width = example.numel()
+    if example.device.type == "cpu":
+        return chunk_length(len(stack) * width, limit=CHUNK)
+    # Few large chunks: most of the time of a small one goes into launching its operations.
+    shapes = [weight.shape[1:] for weight in stack.weights.values() if weight.ndim == 3]
+    width = max([width, *(side for shape in shapes for side in shape)])
+    return chunk_length(len(stack) * width, limit=16 * CHUNK)
 
 
 def scores_together(scorer, estimators, X, y, sample_weight=None):

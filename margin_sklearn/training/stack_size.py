@@ -16,10 +16,11 @@ FEWEST_LAYERED, FEWEST_VMAPPED = 2, 8
 MOST_ON_GPU = 1024
 # Share of the free memory of a GPU that a stack may take.
 SHARE_OF_MEMORY = 0.5
-# Copies of the weights (themselves, gradients, two moments, temporaries) and of the outputs of
-# the layers for a batch that training keeps; and the numbers per sample of an epoch that are
-# kept besides logits and their copy: the order, of eight bytes, and margins.
-COPIES_OF_WEIGHTS, COPIES_OF_ACTIVATIONS, COPIES_OF_SAMPLES = 6, 8, 8
+# Copies of the weights (stacked ones, gradients, two moments and temporaries; and weights and
+# moments of each network itself) and of the outputs of the layers for a batch that training
+# keeps. Besides logits and their copy, numbers per sample that an epoch keeps: the order, of
+# eight bytes, and margins.
+COPIES_OF_WEIGHTS, COPIES_OF_ACTIVATIONS, COPIES_OF_SAMPLES = 12, 8, 8
 
 
 def stack_sizes(layered, flops, device, n_bytes):

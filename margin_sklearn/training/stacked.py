@@ -191,6 +191,7 @@ class StackedTraining:
             ):
                 for epoch in range(self.epochs):
                     self._epoch(steps, epoch)
+                self._check_again(stack)
         finally:
             stack.release()
         for k, run in enumerate(self.runs):
@@ -253,9 +254,8 @@ class StackedTraining:
         wrong = ~(self._margins(logits, self.y[suspects]) > 0)
         passed = (wrong.sum(dim=1) <= allowed).tolist()
         finite = logits.isfinite().flatten(1).all(dim=1).tolist()
-        # One pass for all takes a GPU as long as one for a single network.
-        least = len(self.runs) / 2 if self.device.type == "cpu" else 2
-        together = self._all_margins(stack) if sum(passed[k] for k in open_) >= least else None
+        pays = self._pays_together(sum(passed[k] for k in open_))
+        together = self._all_margins(stack) if pays else None
         for k in open_:
             net, separation = self.runs[k].net, self.runs[k].separation
             if passed[k] and together is not None:
@@ -265,6 +265,24 @@ class StackedTraining:
                 (order[k] - self.first[k].item())[margins[k].argsort()] if passed[k] else None
             )
             separation.note_suspects(net, self.samples[k], rows, finite[k])
+
+    def _check_again(self, stack):
+        """Answer at the end for those that were separated before the last epoch."""
+        separations = [run.separation for run in self.runs]
+        old = [
+            k
+            for k, run in enumerate(self.runs)
+            if self.errors[k] is None and separations[k].known_at_ != len(run.net.history)
+        ]
+        if self._pays_together(len(old)):
+            margins = self._all_margins(stack)
+            for k in old:
+                separations[k].note_margins(self.runs[k].net, margins[k])
+
+    def _pays_together(self, n):
+        """Whether to evaluate all networks where n have to be evaluated."""
+        # One pass for all takes a GPU as long as one for a single network.
+        return n >= (len(self.runs) / 2 if self.device.type == "cpu" else 2)
 
     def _all_margins(self, stack):
         """Margins of all samples in evaluation mode, of shape (n_networks, n_samples)."""

@@ -160,6 +160,10 @@ class RecordedSteps(StackedSteps):
         return losses.clone(), logits.clone()
 
 
+# One per device: torch keeps some megabytes for every stream that computed products.
+_STREAMS: dict[int, torch.cuda.Stream] = {}
+
+
 class CUDAGraphs:
     """Records operations on a GPU as CUDA graphs.
 
@@ -187,13 +191,15 @@ class CUDAGraphs:
         """
         with torch.cuda.device(self.device):
             number = torch.cuda.current_device()
+            if number not in _STREAMS:
+                _STREAMS[number] = torch.cuda.Stream(number)
             state = torch.cuda.get_rng_state(number)
             graph = torch.cuda.CUDAGraph()
             try:
                 # Other threads may use the GPU meanwhile.
                 with torch.cuda.graph(
                     graph,
-                    stream=torch.cuda.Stream(number),
+                    stream=_STREAMS[number],
                     capture_error_mode="thread_local",
                 ):
                     results = function()

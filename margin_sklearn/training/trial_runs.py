@@ -3,6 +3,7 @@
 import numbers
 import warnings
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -65,7 +66,7 @@ def try_module(module, X, largest, n_classes, device, names=None):
     module.eval()
     known = _flops_of_layers(module)
     # Counting takes three times as long as the run.
-    counter = FlopCounterMode(display=False) if known is None else nullcontext()
+    counter: Any = FlopCounterMode(display=False) if known is None else nullcontext()
     x = to_tensor(X[:2], device, dtype, copy=True)
     try:
         with torch.no_grad(), counter:
