@@ -31,7 +31,8 @@ def steps_for(stack, optimizer, criterion, data, starts, epochs):
     steps : StackedSteps
     """
     device = data[0].device
-    if device.type != "cuda":
+    # Any other module may take numbers from Python in every call, which would be repeated.
+    if device.type != "cuda" or not stack.layered:
         return StackedSteps(stack, optimizer, criterion, data, starts)
     return RecordedSteps(
         stack, optimizer, criterion, data, starts, epochs, CUDAGraphs(device).record
@@ -148,8 +149,9 @@ class RecordedSteps(StackedSteps):
             try:
                 replay, results = self.record(lambda: self._operations(*self._rows(place)))
             except RuntimeError:
-                # What makes the device wait, for instance. Nothing was computed.
+                # Nothing was computed. Earlier recordings have another generator's state.
                 self.records = False
+                self.recorded.clear()
                 return None
             self.recorded[size] = place, replay, results
         place, replay, results = self.recorded[size]
@@ -193,7 +195,7 @@ class CUDAGraphs:
             number = torch.cuda.current_device()
             if number not in _STREAMS:
                 _STREAMS[number] = torch.cuda.Stream(number)
-            state = torch.cuda.get_rng_state(number)
+            state, stream = torch.cuda.get_rng_state(number), torch.cuda.current_stream()
             graph = torch.cuda.CUDAGraph()
             try:
                 # Other threads may use the GPU meanwhile.
@@ -204,7 +206,8 @@ class CUDAGraphs:
                 ):
                     results = function()
             except BaseException:
-                # torch would take its generator for still recorded.
+                # torch would stay on the other stream, and take its generator for recorded.
+                torch.cuda.set_stream(stream)
                 fresh = torch.Generator(device=self.device)
                 generator = torch.cuda.default_generators[number]
                 generator.graphsafe_set_state(fresh.graphsafe_get_state())

@@ -133,7 +133,8 @@ class Separation(Callback):
             Of all samples, in evaluation mode.
         """
         self.finite_ = bool(np.isfinite(margins).all())
-        n_wrong = np.count_nonzero(~(margins > 0))
+        # Not a number of NumPy's, which JSON cannot store.
+        n_wrong = int(np.count_nonzero(~(margins > 0)))
         separated = n_wrong <= self._allowed(len(margins))
         self.margins_ = margins.astype(np.float64) if separated else None
         self.note(separated, len(net.history))

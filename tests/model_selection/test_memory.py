@@ -422,3 +422,21 @@ def test_a_folder_is_a_folder(iris, tmp_path, monkeypatch):
     search("~/kept").fit(*iris)
     assert len(list((tmp_path / "kept").glob("*.npz"))) == 7
     assert not Path("~").exists()
+
+
+def test_a_search_over_networks_that_separate_is_kept(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 5)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    model = MarginClassifier(
+        max_epochs=40, device="cpu", module__hidden_layer_sizes=(16,), random_state=0
+    )
+    grid = {"lr": [5e-3, 1e-2, 2e-2, 3e-2]}
+    searches = [
+        MarginSearchCV(model, grid, cv=3, stack=True, memory=tmp_path).fit(X, y)
+        for _ in range(2)
+    ]
+    assert any(each.separated_ for each in searches[0].shortlist_estimators_)
+    np.testing.assert_array_equal(
+        searches[1].cv_results_["margin_auc"], searches[0].cv_results_["margin_auc"]
+    )

@@ -47,6 +47,7 @@ from margin_sklearn import (
     margins,
     save,
 )
+from margin_sklearn.classifier.together import Fit, fit_together
 
 from . import modules
 
@@ -470,3 +471,17 @@ def test_tensors_of_one_memory(again):
     loaded = again(model).param_grid["criterion__weight"]
     for one, other in zip(views, loaded[1:], strict=True):
         assert torch.equal(one, other)
+
+
+def test_networks_that_were_trained_together_are_saved(tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    models = [small(max_epochs=40, lr=0.02, random_state=seed) for seed in range(4)]
+    results = fit_together([Fit(model, X, y) for model in models])
+    assert results[0].n_together == 4
+    assert any(model.separated_ for model in models)
+    for place, model in enumerate(models):
+        save(model, tmp_path / str(place))
+        loaded = load(tmp_path / str(place))
+        assert loaded.separated_ is model.separated_
+        np.testing.assert_array_equal(loaded.decision_function(X), model.decision_function(X))

@@ -151,6 +151,39 @@ def test_few_steps_are_not_recorded(device, monkeypatch):
     fitted(device, {"max_epochs": 3})
 
 
+@pytest.mark.parametrize(("layered", "kind"), [(True, RecordedSteps), (False, StackedSteps)])
+def test_only_known_layers_are_recorded_on_a_gpu(layered, kind):
+    class Stack:
+        flat = torch.zeros(2, 3)
+
+    class OnGPU:
+        device = torch.device("cuda")
+
+    Stack.layered = layered
+    steps = stacked_steps.steps_for(Stack, None, None, (OnGPU, OnGPU, None), [0], 1)
+    assert type(steps) is kind
+
+
+def test_a_failed_recording_ends_the_earlier_ones(monkeypatch):
+    """Two sizes of batches, both frequent: the second cannot be recorded."""
+    monkeypatch.setattr(stacked_steps, "FEWEST_RECORDED", 1)
+    monkeypatch.setattr(stacked, "steps_for", steps_with(StackedSteps))
+    expected, X = fitted("cpu", {})
+    repeats = Repeats()
+
+    def record(function):
+        if repeats.n_records:
+            raise RuntimeError("cannot be recorded")
+        return repeats.record(function)
+
+    monkeypatch.setattr(stacked, "steps_for", steps_with(RecordedSteps, 12, record))
+    found, _ = fitted("cpu", {})
+    # Until the small batch of the third epoch: seven of the first, and nine of two epochs.
+    assert repeats.n_replays == 3 * 9 - stacked_steps.STEPS_BEFORE_RECORDING
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(other.decision_function(X), one.decision_function(X))
+
+
 @pytest.mark.gpu
 @needs_cuda
 def test_the_generator_of_the_gpu_goes_on_after_a_failed_recording():
@@ -163,6 +196,8 @@ def test_the_generator_of_the_gpu_goes_on_after_a_failed_recording():
     with pytest.raises(RuntimeError):
         CUDAGraphs(device).record(fails)
     assert torch.equal(torch.cuda.get_rng_state(), before)
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    torch.cuda.empty_cache()
     drawn = torch.rand(3, device=device)
     torch.cuda.set_rng_state(before)
     assert torch.equal(torch.rand(3, device=device), drawn)
